@@ -1,0 +1,107 @@
+"""Every error a caller can meet, as one tree.
+
+```
+CoordinatorError
+├── SettingsError            the start is refused: a setting is wrong or unsafe
+├── Refusal                  the request is refused; HTTP status and code are the refusal's own
+│   ├── Invalid              422: a field is wrong (`errors` names it and the remedy)
+│   ├── NotFound             404
+│   ├── Conflict             409
+│   └── …
+└── StoreUnavailable         503: Redis is away, loading, full or read-only
+```
+
+A refusal's `code` is the same word in Lua, in the log and in the problem+json answer (RFC 9457).
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class CoordinatorError(Exception):
+    """The root; never raised itself."""
+
+
+class SettingsError(CoordinatorError):
+    """The start is refused. The message names the setting, its value and the remedy."""
+
+
+class Refusal(CoordinatorError):
+    """A request that is refused, with all that the caller needs to mend it."""
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "Bad request"
+
+    def __init__(self, code: str, detail: str, **extra: object) -> None:
+        """`extra` becomes members of the problem document beside `code` and `detail`."""
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.extra = extra
+
+
+class BadRequest(Refusal):
+    """The body cannot be read at all."""
+
+
+class Unauthenticated(Refusal):
+    """No token, or one we do not know."""
+
+    status = 401
+    title = "Unauthenticated"
+
+
+class NotFound(Refusal):
+    """Nothing has this id or name."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Refusal):
+    """What is there now does not allow this."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(Refusal):
+    """A body or a field is over its limit."""
+
+    status = 413
+    title = "Payload too large"
+
+
+class UnsupportedMediaType(Refusal):
+    """The body is not declared as JSON."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class Invalid(Refusal):
+    """A field is wrong. `path` is its name in the caller's own JSON, e.g. `backoff.base`."""
+
+    status = 422
+    title = "Invalid request"
+
+    def __init__(self, path: str, message: str, code: str = "validation_error") -> None:
+        """One wrong field; `message` ends with what would be right."""
+        super().__init__(code, f"{path}: {message}", errors=[{"path": path, "message": message}])
+
+
+class StoreUnavailable(Refusal):
+    """Redis cannot take this now; the caller may repeat it after `retry_after_s`."""
+
+    status = 503
+    title = "Store unavailable"
+
+    def __init__(self, code: str, detail: str, retry_after_s: int = 1) -> None:
+        """`code` is `redis_unavailable` or `memory_limit`."""
+        super().__init__(code, detail)
+        self.retry_after_s = retry_after_s
+
+
+def joined(names: Sequence[str]) -> str:
+    """`a, b or c`, for remedies that list what would be right."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
