@@ -51,6 +51,13 @@ class Unauthenticated(Refusal):
     title = "Unauthenticated"
 
 
+class Forbidden(Refusal):
+    """Known, but not allowed to do this."""
+
+    status = 403
+    title = "Forbidden"
+
+
 class NotFound(Refusal):
     """Nothing has this id or name."""
 

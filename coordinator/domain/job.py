@@ -11,6 +11,7 @@ when it waits after a failed attempt, and `queued` once it is due; only the cloc
 nothing has to be moved when time passes.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -39,6 +40,82 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     timeout_ms: int = TIMEOUT_DEFAULT_MS
     schedule_id: str | None = None
     scheduled_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a job has been through, this attempt included."""
+
+    attempt: int
+    lost: int = 0
+    snoozes: int = 0
+    throttles: int = 0
+
+    @property
+    def calls(self) -> int:
+        """How often the job was called: unlike `attempt` it never goes back, so it names a call."""
+        return self.attempt + self.snoozes + self.throttles
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claimed call of a worker. The nonce tells it from any other, even of the same number."""
+
+    job_id: str
+    nonce: str
+    deadline_at: int
+    tally: Tally
+    spec: Spec
+
+
+class LogEntry(msgspec.Struct, frozen=True, rename="camel"):
+    """One line of the attempt log, as the scripts write it."""
+
+    attempt: int
+    started_at: int | None
+    finished_at: int
+    outcome: str
+    http_status: int | None
+    error: msgspec.Raw
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as it was at one instant. `attempts` is its log, oldest first; instants are None until they come."""
+
+    id: str
+    state: State
+    spec: Spec
+    tally: Tally
+    nonce: str
+    created_at: int
+    run_at: int
+    started_at: int | None
+    deadline_at: int | None
+    finished_at: int | None
+    reason: str | None
+    outcome: str | None
+    result: msgspec.Raw | None
+    attempts: list[LogEntry]
+
+
+def accepted_job(job_id: str, spec: Spec, run_at: int, now: int) -> Job:
+    """A job at the instant of its acceptance."""
+    return Job(
+        id=job_id,
+        state="queued" if run_at <= now else "scheduled",
+        spec=spec,
+        tally=Tally(0),
+        nonce="",
+        created_at=now,
+        run_at=run_at,
+        started_at=None,
+        deadline_at=None,
+        finished_at=None,
+        reason=None,
+        outcome=None,
+        result=None,
+        attempts=[],
+    )
 
 
 def shown_state(stored: StoredState, run_at: int, spent: int, now: int) -> State:

@@ -14,7 +14,7 @@ Receipts, failed calls and missed deadlines all come here; a second copy of this
 from dataclasses import dataclass
 from typing import Literal
 
-from coordinator.domain.job import Spec
+from coordinator.domain.job import Spec, Tally
 from coordinator.domain.outcome import Cancel, Ending, Failure, JsonBytes, Snooze, Success, Throttle
 from coordinator.domain.retry import backoff_ms
 
@@ -26,16 +26,6 @@ SPARED_LIMIT = 1000
 
 Verb = Literal["succeed", "retry", "spare", "die", "cancel"]
 """What the store does: `retry` waits with the attempt spent, `spare` waits with the attempt given back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What a job has been through, this attempt included."""
-
-    attempt: int
-    lost: int = 0
-    snoozes: int = 0
-    throttles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +63,7 @@ def _spare(outcome: str, delay_ms: int, tally: Tally, status: int | None) -> Set
 
 
 def _fail(failure: Failure, tally: Tally, spec: Spec, chance: float) -> Settlement:
+    verb: Verb
     if not failure.retryable:
         verb, delay_ms, reason = "die", 0, "non_retryable"
     elif tally.attempt >= spec.max_attempts:

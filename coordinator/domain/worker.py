@@ -1,6 +1,7 @@
 """A worker: the named cloud function that does the work, and how its answers are to be read."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,3 +20,19 @@ class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     headers: dict[str, str] = {}
     timeout_ms: int | None = None
     queue: str | None = None
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with a worker's URL, with the remedy; None if nothing is."""
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port is None or parts.port > 0
+    except ValueError as error:
+        return f"{url!r} is not a URL: {error}"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+        return f"{url!r} is not an http or https URL with a host, such as https://example.com/jobs"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password; send them in headers instead"
+    if parts.fragment:
+        return f"holds a fragment (#{parts.fragment}), which is never sent; leave it out"
+    return None

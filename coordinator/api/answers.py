@@ -1,0 +1,200 @@
+"""Answers: values of the domain as the JSON of the public interface. Instants are ISO 8601 in UTC, nothing is left out."""
+
+from typing import Literal
+
+import msgspec
+from litestar import Response
+
+from coordinator.api.bodies import HIDDEN
+from coordinator.domain.instants import format_instant
+from coordinator.domain.job import FINAL_STATES, Job, LogEntry
+from coordinator.domain.queue import RETENTION_DEFAULTS, QueueView
+from coordinator.domain.worker import Worker
+from coordinator.store.schedules import StoredSchedule
+
+_encoder = msgspec.json.Encoder()
+_NULL = msgspec.Raw(b"null")
+
+
+class _Answer(msgspec.Struct, rename="camel"):
+    """What all answers have in common."""
+
+
+class AttemptAnswer(_Answer):
+    attempt: int
+    started_at: str | None
+    finished_at: str | None
+    outcome: str
+    http_status: int | None
+    duration_ms: int | None
+    error: msgspec.Raw
+
+
+class JobAnswer(_Answer):
+    id: str
+    kind: Literal["job"]
+    worker: str
+    args: msgspec.Raw
+    queue: str
+    state: str
+    reason: str | None
+    attempt: int
+    max_attempts: int
+    snoozes: int
+    throttles: int
+    created_at: str | None
+    run_at: str | None
+    started_at: str | None
+    deadline: str | None
+    finished_at: str | None
+    next_attempt_at: str | None
+    scheduled_for: str | None
+    schedule_id: str | None
+    result: msgspec.Raw
+    last_error: msgspec.Raw
+    attempts: list[AttemptAnswer]
+
+
+class ScheduleAnswer(_Answer):
+    id: str
+    kind: Literal["schedule"]
+    worker: str
+    args: msgspec.Raw
+    queue: str
+    cron: str | None
+    every_ms: int | None
+    timezone: str
+    misfire: str
+    misfire_window_ms: int | None
+    start_at: str | None
+    end_at: str | None
+    max_runs: int | None
+    max_attempts: int
+    timeout_ms: int
+    created_at: str | None
+    next_run_at: str | None
+    last_run_at: str | None
+    runs: int
+    missed: int
+
+
+class ReceiptAnswer(_Answer, omit_defaults=True):
+    id: str
+    state: str
+    accepted: bool
+    reason: str | None = None
+
+
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """A JSON answer; encoded here, because the framework would walk through it once more."""
+    return Response(_encoder.encode(body), status_code=status, media_type="application/json", headers=headers)
+
+
+def job_answer(job: Job) -> JobAnswer:
+    """A job as people see it."""
+    attempts = [_attempt_answer(entry) for entry in job.attempts]
+    errors = [entry.error for entry in job.attempts if bytes(entry.error) != b"null" and entry.outcome != "stale"]
+    is_waiting = job.state in {"queued", "scheduled", "retrying"}
+    if not attempts and job.outcome == "success":
+        attempts = [_only_attempt(job)]
+    return JobAnswer(
+        id=job.id,
+        kind="job",
+        worker=job.spec.worker,
+        args=job.spec.args,
+        queue=job.spec.queue,
+        state=job.state,
+        reason=job.reason,
+        attempt=job.tally.attempt,
+        max_attempts=job.spec.max_attempts,
+        snoozes=job.tally.snoozes,
+        throttles=job.tally.throttles,
+        created_at=format_instant(job.created_at),
+        run_at=format_instant(job.run_at),
+        started_at=format_instant(job.started_at),
+        deadline=format_instant(job.deadline_at),
+        finished_at=format_instant(job.finished_at),
+        next_attempt_at=format_instant(job.run_at) if is_waiting else None,
+        scheduled_for=format_instant(job.spec.scheduled_for),
+        schedule_id=job.spec.schedule_id,
+        result=job.result or _NULL,
+        last_error=errors[-1] if errors and job.state not in FINAL_STATES - {"dead"} else _NULL,
+        attempts=attempts,
+    )
+
+
+def _attempt_answer(entry: LogEntry) -> AttemptAnswer:
+    started = entry.started_at
+    return AttemptAnswer(
+        attempt=entry.attempt,
+        started_at=format_instant(started),
+        finished_at=format_instant(entry.finished_at),
+        outcome=entry.outcome,
+        http_status=entry.http_status,
+        duration_ms=None if started is None else entry.finished_at - started,
+        error=entry.error,
+    )
+
+
+def _only_attempt(job: Job) -> AttemptAnswer:
+    """The one attempt of a job that succeeded at once; it is not logged, the job's own fields tell it."""
+    started, finished = job.started_at, job.finished_at
+    duration_ms = None if started is None or finished is None else finished - started
+    return AttemptAnswer(1, format_instant(started), format_instant(finished), "success", None, duration_ms, _NULL)
+
+
+def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
+    """A schedule as people see it."""
+    rule, spec = stored.schedule.rule, stored.schedule.spec
+    return ScheduleAnswer(
+        id=stored.id,
+        kind="schedule",
+        worker=spec.worker,
+        args=spec.args,
+        queue=spec.queue,
+        cron=rule.cron,
+        every_ms=rule.every_ms,
+        timezone=rule.timezone,
+        misfire=stored.schedule.misfire,
+        misfire_window_ms=stored.schedule.misfire_window_ms,
+        start_at=format_instant(rule.start_at),
+        end_at=format_instant(rule.end_at),
+        max_runs=stored.schedule.max_runs,
+        max_attempts=spec.max_attempts,
+        timeout_ms=spec.timeout_ms,
+        created_at=format_instant(stored.created_at),
+        next_run_at=format_instant(stored.next_at),
+        last_run_at=format_instant(stored.last_at),
+        runs=stored.runs,
+        missed=stored.missed,
+    )
+
+
+def queue_answer(view: QueueView) -> dict[str, object]:
+    """A queue as people see it. `latencyMs` is the age of its oldest due job."""
+    settings = view.settings
+    rate = settings.rate
+    return {
+        "name": view.name,
+        **view.counts,
+        "latencyMs": 0 if view.oldest_due_at is None else max(0, view.now - view.oldest_due_at),
+        "paused": settings.paused,
+        "concurrency": settings.concurrency,
+        "rate": None if rate is None else {"limit": rate.limit, "periodMs": rate.period_ms, "burst": rate.burst},
+        "retention": {
+            state: {"ageMs": keep.age_ms, "count": keep.count}
+            for state, keep in (RETENTION_DEFAULTS | settings.retention).items()
+        },
+    }
+
+
+def worker_answer(name: str, worker: Worker) -> dict[str, object]:
+    """A worker as people see it, without the values of its headers."""
+    return {
+        "name": name,
+        "url": worker.url,
+        "ack": worker.ack,
+        "headers": dict.fromkeys(worker.headers, HIDDEN),
+        "timeoutMs": worker.timeout_ms,
+        "queue": worker.queue,
+    }

@@ -1,0 +1,254 @@
+"""Request bodies: JSON to values of the domain, every wrong field named.
+
+A field that we do not know is refused, with the nearest one we do: a misspelt option that is silently ignored shows
+itself much later, and elsewhere.
+"""
+
+import difflib
+import re
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from coordinator.domain.durations import parse_duration
+from coordinator.domain.instants import parse_instant, parse_timezone
+from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec
+from coordinator.domain.queue import RETENTION_DEFAULTS, FinalState, QueueSettings, Rate, Retention
+from coordinator.domain.recurrence import EVERY_LEAST_MS, Rule, next_tick, parse_cron
+from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
+from coordinator.domain.schedule import Misfire, Schedule
+from coordinator.domain.worker import Ack, Worker, url_problem
+from coordinator.errors import BadRequest, Invalid, TooLarge
+
+ARGS_LIMIT_BYTES = 256 * 1024
+TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS = 1000, 86_400_000
+RATE_PERIOD_MOST_MS = 86_400_000
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$"
+QUEUE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+HIDDEN = "[hidden]"
+"""Stands in an answer for a header's value, which may be a secret."""
+
+WorkerName = Annotated[str, Meta(pattern=NAME)]
+QueueName = Annotated[str, Meta(pattern=QUEUE_NAME)]
+Duration = int | float | str
+Instant = int | float | str
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
+
+Body = TypeVar("Body", bound=Struct)
+
+
+class _Body(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What all bodies have in common."""
+
+
+class BackoffBody(_Body):
+    type: Literal["exponential", "linear", "fixed", "polynomial"] = "exponential"
+    base: Duration = 15_000
+    factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    max: Duration = 3_600_000
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.1
+
+
+class NewJobBody(_Body):
+    """`POST /job`."""
+
+    worker: WorkerName
+    args: Raw = Raw(b"{}")
+    run_at: Instant | None = None
+    delay: Duration | None = None
+    timezone: str | None = None
+    cron: str | None = None
+    seconds: bool = False
+    every: Duration | None = None
+    queue: QueueName | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] = ATTEMPTS_DEFAULT
+    backoff: BackoffBody | None = None
+    timeout: Duration | None = None
+    misfire: Misfire | None = None
+    misfire_window: Duration | None = None
+    start_at: Instant | None = None
+    end_at: Instant | None = None
+    max_runs: Annotated[int, Meta(ge=1)] | None = None
+
+    @property
+    def is_schedule(self) -> bool:
+        """Whether this asks for a schedule rather than a job."""
+        return self.cron is not None or self.every is not None
+
+
+class RateBody(_Body):
+    limit: Annotated[int, Meta(ge=1, le=1_000_000)]
+    period: Duration = 1000
+    burst: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class RetentionBody(_Body):
+    age: Duration
+    count: Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class QueueBody(_Body):
+    """`PUT /queue/:name`. What is left out has its default, but a pause stays as it is."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    rate: RateBody | None = None
+    paused: bool | None = None
+    retention: dict[FinalState, RetentionBody] = {}
+
+
+class WorkerBody(_Body):
+    """`PUT /worker/:name`."""
+
+    url: Annotated[str, Meta(max_length=2048)]
+    ack: Ack = "receipt"
+    headers: Annotated[dict[str, str], Meta(max_length=32)] = {}
+    timeout: Duration | None = None
+    queue: QueueName | None = None
+
+
+def decode(raw: bytes, shape: type[Body]) -> Body:
+    """The body as `shape`. Raises `BadRequest` if it is no JSON, `Invalid` if a field is wrong."""
+    try:
+        return msgspec.json.decode(raw, type=shape)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), shape) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
+
+
+def _invalid(message: str, shape: type[Struct]) -> Invalid:
+    found = _AT.match(message)
+    text, path = (found["message"], found["path"] or "") if found else (message, "")
+    if unknown := _UNKNOWN.match(text):
+        near = difflib.get_close_matches(unknown["field"], shape.__struct_encode_fields__, 1)
+        return Invalid(_joined(path, unknown["field"]), f"is not a field; did you mean {near[0]}?" if near else "is not a field")
+    if missing := _MISSING.match(text):
+        return Invalid(_joined(path, missing["field"]), "is required")
+    return Invalid(path or "body", text[:1].lower() + text[1:])
+
+
+def _joined(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field
+
+
+def spec_of(body: NewJobBody, worker: Worker) -> Spec:
+    """What is to be run. The worker's own defaults stand in for what the body leaves out."""
+    args = bytes(body.args)
+    if len(args) > ARGS_LIMIT_BYTES:
+        detail = f"args: {len(args)} bytes are more than {ARGS_LIMIT_BYTES}; store the data elsewhere and send its place."
+        raise TooLarge("payload_too_large", detail, limitBytes=ARGS_LIMIT_BYTES)
+    timeout_ms = worker.timeout_ms or TIMEOUT_DEFAULT_MS
+    if body.timeout is not None:
+        timeout_ms = parse_duration(body.timeout, "timeout", least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS)
+    return Spec(
+        worker=body.worker,
+        args=Raw(args),
+        queue=body.queue or worker.queue or QUEUE_DEFAULT,
+        max_attempts=body.max_attempts,
+        backoff=_backoff(body.backoff) if body.backoff else Backoff(),
+        timeout_ms=timeout_ms,
+    )
+
+
+def _backoff(body: BackoffBody) -> Backoff:
+    return Backoff(
+        type=body.type,
+        base_ms=parse_duration(body.base, "backoff.base", most_ms=86_400_000),
+        factor=body.factor,
+        max_ms=parse_duration(body.max, "backoff.max", most_ms=86_400_000),
+        jitter=body.jitter,
+    )
+
+
+def start_of(body: NewJobBody) -> tuple[int, int]:
+    """When a job is to run: an instant in Unix ms, and a delay in ms; 0 and 0 is now."""
+    for name in ("misfire", "misfire_window", "start_at", "end_at", "max_runs"):
+        if getattr(body, name) is not None:
+            raise Invalid(_camel(name), "is for schedules; give it with cron or every")
+    if body.run_at is not None and body.delay is not None:
+        raise Invalid("delay", "cannot stand beside runAt; give one of them")
+    if body.timezone is not None:
+        parse_timezone(body.timezone, "timezone")
+    if body.run_at is not None:
+        return parse_instant(body.run_at, "runAt", body.timezone), 0
+    return 0, 0 if body.delay is None else parse_duration(body.delay, "delay")
+
+
+def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
+    """The schedule that the body asks for. Raises `Invalid`, also if it would never fire."""
+    if body.cron is not None and body.every is not None:
+        raise Invalid("every", "cannot stand beside cron; give one of them")
+    if body.delay is not None:
+        raise Invalid("delay", "is for single jobs; give startAt or runAt as the first instant of a schedule")
+    if body.run_at is not None and body.start_at is not None:
+        raise Invalid("startAt", "cannot stand beside runAt, which means the same for a schedule; give one of them")
+    cron, timezone = None, body.timezone or "UTC"
+    if body.cron is not None:
+        cron, timezone = parse_cron(body.cron, body.timezone, "cron")
+    else:
+        parse_timezone(timezone, "timezone")
+    start = body.start_at if body.run_at is None else body.run_at
+    rule = Rule(
+        cron=cron,
+        every_ms=None if body.every is None else parse_duration(body.every, "every", least_ms=EVERY_LEAST_MS),
+        timezone=timezone,
+        start_at=None if start is None else parse_instant(start, "startAt" if body.run_at is None else "runAt", timezone),
+        end_at=None if body.end_at is None else parse_instant(body.end_at, "endAt", timezone),
+    )
+    if rule.end_at is not None and next_tick(rule, (rule.start_at or 0) - 1) is None:
+        raise Invalid("endAt", "comes before the first tick")
+    window = body.misfire_window
+    return Schedule(
+        rule=rule,
+        spec=spec,
+        misfire=body.misfire or "one",
+        misfire_window_ms=None if window is None else parse_duration(window, "misfireWindow"),
+        max_runs=body.max_runs,
+    )
+
+
+def queue_settings_of(body: QueueBody, *, was_paused: bool) -> QueueSettings:
+    """The settings that the body asks for."""
+    rate = None
+    if body.rate:
+        period_ms = parse_duration(body.rate.period, "rate.period", least_ms=1, most_ms=RATE_PERIOD_MOST_MS)
+        rate = Rate(body.rate.limit, period_ms, body.rate.burst or body.rate.limit)
+    return QueueSettings(
+        concurrency=body.concurrency,
+        rate=rate,
+        paused=was_paused if body.paused is None else body.paused,
+        retention={
+            state: Retention(parse_duration(body.retention[state].age, f"retention.{state}.age"), body.retention[state].count)
+            for state in RETENTION_DEFAULTS
+            if state in body.retention
+        },
+    )
+
+
+def worker_of(body: WorkerBody) -> Worker:
+    """The worker that the body asks for."""
+    if problem := url_problem(body.url):
+        raise Invalid("url", problem)
+    for name, value in body.headers.items():
+        if value == HIDDEN:
+            raise Invalid(f"headers.{name}", f"is {HIDDEN}, which stands for a value that is not shown; give the value")
+    timeout = body.timeout
+    return Worker(
+        url=body.url,
+        ack=body.ack,
+        headers=body.headers,
+        timeout_ms=None
+        if timeout is None
+        else parse_duration(timeout, "timeout", least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS),
+        queue=body.queue,
+    )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,16 @@
+"""How handlers reach the replica that they are part of."""
+
+from typing import Any
+
+import litestar
+
+from coordinator.engine.replica import Replica
+
+Request = litestar.Request[Any, Any, Any]
+"""A request; we use neither the framework's users nor its sessions."""
+
+
+def replica_of(request: Request) -> Replica:
+    """The replica of this process."""
+    replica: Replica = request.app.state["replica"]
+    return replica

@@ -1,0 +1,61 @@
+"""Who may come in, and with what.
+
+Without tokens the server listens on loopback only, and then a web page in a browser on this machine is the one who
+might reach it uninvited. It can neither send JSON to a foreign origin without being asked back (which we never allow),
+nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both are refused.
+"""
+
+import hmac
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from coordinator.errors import Forbidden, Unauthenticated, UnsupportedMediaType
+
+PUBLIC = {"public": True}
+"""The options of a route that needs no token."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse what has no token or the wrong type. Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`."""
+    if handler.opt.get("public"):
+        return
+    tokens: tuple[str, ...] = connection.app.state["tokens"]
+    if tokens:
+        _check_token(connection, tokens)
+    else:
+        _check_origin(connection)
+    if connection.scope.get("method") in _WITH_BODY:
+        _check_media_type(connection, has_token=bool(tokens))
+
+
+def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    # Every token is compared, so the time taken tells nothing of which one was near.
+    matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
+    if scheme.lower() != "bearer" or not any(matches):
+        raise Unauthenticated("unauthenticated", "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'.")
+
+
+def _check_origin(connection: Connection) -> None:
+    host = connection.headers.get("host", "localhost")
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    if name not in _LOCAL_NAMES or connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise Forbidden("forbidden", "Without COORDINATOR_TOKENS only local programs may call; web pages may not.")
+
+
+def _check_media_type(connection: Connection, *, has_token: bool) -> None:
+    given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given == "application/json" or (has_token and given in _FORM_TYPES):
+        return
+    has_no_body = connection.headers.get("content-length", "0") == "0" and "transfer-encoding" not in connection.headers
+    if not (given == "" and has_no_body):
+        detail = f"The content type is {given or 'missing'}; send JSON as 'Content-Type: application/json'."
+        raise UnsupportedMediaType("unsupported_media_type", detail)

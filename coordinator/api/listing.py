@@ -1,0 +1,73 @@
+"""Pages of jobs across queues and states.
+
+The store lists one queue's jobs in one state. A page here walks these lists one after the other, by queue name and then in
+the order of a job's life, and its cursor names the list and the place in it: what is enqueued or finishes meanwhile cannot
+make the walk skip or repeat what stood still.
+"""
+
+import base64
+import binascii
+
+import msgspec
+
+from coordinator.domain.ids import shard_of_queue
+from coordinator.domain.job import Job, State
+from coordinator.errors import Invalid
+from coordinator.store.open import Store
+
+PAGE_LIMIT = 200
+LISTS_LIMIT = 100
+"""Lists that one page looks into; thousands of empty queues must not make one request slow."""
+
+STATES: tuple[State, ...] = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
+
+
+class Cursor(msgspec.Struct, array_like=True):
+    """The list to go on in, and the place behind which to begin; both empty at its start."""
+
+    queue: str
+    state: State
+    score: str = ""
+    id: str = ""
+
+
+async def read_page(
+    store: Store, queue: str | None, state: State | None, limit: int, cursor: str | None
+) -> tuple[list[Job], str | None]:
+    """Up to `limit` jobs and the cursor of the next page, None at the end. Raises `Invalid`."""
+    if not 1 <= limit <= PAGE_LIMIT:
+        raise Invalid("limit", f"{limit} is not between 1 and {PAGE_LIMIT}")
+    queues = await store.queues.names() if queue is None else [queue]
+    states = STATES if state is None else (state,)
+    lists = [Cursor(name, listed) for name in queues for listed in states]
+    if cursor is not None:
+        place = _read_cursor(cursor)
+        rank = (place.queue, STATES.index(place.state))
+        lists = [found for found in lists if (found.queue, STATES.index(found.state)) >= rank]
+        if lists and (lists[0].queue, lists[0].state) == (place.queue, place.state):
+            lists[0] = place
+    jobs: list[Job] = []
+    for looked, at in enumerate(lists):
+        if len(jobs) >= limit or looked >= LISTS_LIMIT:
+            return jobs, _write_cursor(at)
+        shard = shard_of_queue(at.queue, store.shards)
+        after = (at.score, at.id) if at.score else None
+        page = await store.jobs.list(shard, at.queue, at.state, after=after, limit=limit - len(jobs))
+        jobs += page.jobs
+        if page.after:
+            return jobs, _write_cursor(Cursor(at.queue, at.state, *page.after))
+    return jobs, None
+
+
+def _write_cursor(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> Cursor:
+    try:
+        cursor = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
+        if cursor.score:
+            float(cursor.score)
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise Invalid("cursor", "is not a cursor of ours; send back the one of the last page, or none") from None
+    return cursor

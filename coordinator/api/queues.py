@@ -1,0 +1,47 @@
+"""`/queue`: limits, pause and retention of a queue, and how many jobs are in which state."""
+
+import re
+
+from litestar import Response, get, put
+from litestar.params import FromPath, RawBody
+
+from coordinator.api.answers import json_response, queue_answer
+from coordinator.api.bodies import QUEUE_NAME, QueueBody, decode, queue_settings_of
+from coordinator.api.context import Request, replica_of
+from coordinator.domain.ids import shard_of_queue
+from coordinator.errors import Invalid, NotFound
+
+
+@get("/queue")
+async def list_queues(request: Request) -> Response[bytes]:
+    """Every queue that ever had a job or settings."""
+    queues = replica_of(request).store.queues
+    return json_response({"items": [queue_answer(await queues.read(name)) for name in await queues.names()]})
+
+
+@get("/queue/{name:str}")
+async def read_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """One queue."""
+    queues = replica_of(request).store.queues
+    view = await queues.read(_checked(name))
+    if not any(view.counts.values()) and name not in await queues.names():
+        raise NotFound("queue_not_found", f"There is no queue {name!r}; it begins with its first job or PUT /queue/{name}.")
+    return json_response(queue_answer(view))
+
+
+@put("/queue/{name:str}")
+async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Response[bytes]:
+    """Set the limits and the retention of a queue, and pause or resume it."""
+    replica = replica_of(request)
+    queues = replica.store.queues
+    asked = decode(body, QueueBody)
+    before = await queues.read(_checked(name))
+    settings = queue_settings_of(asked, was_paused=before.settings.paused)
+    replica.wake(shard_of_queue(name, replica.store.shards), await queues.configure(name, settings))
+    return json_response(queue_answer(await queues.read(name)))
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(QUEUE_NAME, name):
+        raise Invalid("name", f"{name[:80]!r} is not a queue name: letters, digits and _ . : - up to 128, a letter or digit first")
+    return name

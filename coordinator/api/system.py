@@ -1,0 +1,34 @@
+"""`/health` says that the process lives, `/ready` that it can work."""
+
+import asyncio
+
+from litestar import Response, get
+
+from coordinator import __version__
+from coordinator.api.answers import json_response
+from coordinator.api.context import Request, replica_of
+from coordinator.api.guards import PUBLIC
+from coordinator.errors import StoreUnavailable
+
+_READY_LIMIT_S = 0.5
+"""A probe that waits for a dead Redis is no probe."""
+
+
+@get("/health", opt=PUBLIC)
+async def health() -> Response[bytes]:
+    """The process lives."""
+    return json_response({"status": "ok", "version": __version__})
+
+
+@get("/ready")
+async def ready(request: Request) -> Response[bytes]:
+    """Redis answers and runs our scripts. Raises `StoreUnavailable`."""
+    replica = replica_of(request)
+    if replica.is_stopping:
+        raise StoreUnavailable("stopping", "This replica is stopping; ask another.")
+    try:
+        async with asyncio.timeout(_READY_LIMIT_S):
+            await replica.store.schedules.now()
+    except TimeoutError:
+        raise StoreUnavailable("redis_unavailable", "Redis did not answer in time.") from None
+    return json_response({"status": "ready", "replica": replica.id, "leads": len(replica.led)})

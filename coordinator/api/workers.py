@@ -1,0 +1,63 @@
+"""`/worker`: where the functions are. The name `*` is the entry point that serves all names without a URL of their own."""
+
+import re
+
+from litestar import Response, delete, get, put
+from litestar.params import FromPath, RawBody
+
+from coordinator.api.answers import json_response, worker_answer
+from coordinator.api.bodies import NAME, WorkerBody, decode, worker_of
+from coordinator.api.context import Request, replica_of
+from coordinator.domain.worker import ENTRY_POINT
+from coordinator.engine.replica import WORKERS_CHANGED
+from coordinator.errors import Invalid, NotFound
+
+
+@get("/worker")
+async def list_workers(request: Request) -> Response[bytes]:
+    """Every registered worker."""
+    workers = await replica_of(request).store.workers.read_all()
+    return json_response({"items": [worker_answer(name, workers[name]) for name in sorted(workers)]})
+
+
+@get("/worker/{name:path}")
+async def read_worker(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """One worker."""
+    name = _checked(name)
+    worker = (await replica_of(request).store.workers.read_all()).get(name)
+    if worker is None:
+        raise _not_found(name)
+    return json_response(worker_answer(name, worker))
+
+
+@put("/worker/{name:path}")
+async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Response[bytes]:
+    """Register a worker, or replace it: 201 if it is new, else 200. All replicas know within a second."""
+    replica = replica_of(request)
+    name = _checked(name)
+    worker = worker_of(decode(body, WorkerBody))
+    is_new = await replica.store.workers.put(name, worker)
+    replica.tell(WORKERS_CHANGED)
+    return json_response(worker_answer(name, worker), 201 if is_new else 200)
+
+
+@delete("/worker/{name:path}", status_code=204)
+async def delete_worker(request: Request, name: FromPath[str]) -> None:
+    """Forget a worker. Its jobs that wait fail their attempts until it is registered again."""
+    replica = replica_of(request)
+    name = _checked(name)
+    if not await replica.store.workers.delete(name):
+        raise _not_found(name)
+    replica.tell(WORKERS_CHANGED)
+
+
+def _checked(path: str) -> str:
+    # Worker names may hold slashes, so the path's whole rest is the name.
+    name = path.removeprefix("/")
+    if name != ENTRY_POINT and not re.fullmatch(NAME, name):
+        raise Invalid("name", f"{name[:80]!r} is not a worker name: letters, digits and _ . : / - up to 128, or '*'")
+    return name
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound("worker_not_found", f"No worker is registered as {name!r}.")

@@ -1,0 +1,79 @@
+"""The composition root: settings and a store in, an ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, asgi
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from coordinator import __version__
+from coordinator.api import jobs, problems, queues, system, workers
+from coordinator.api.bodies import ARGS_LIMIT_BYTES
+from coordinator.api.guards import PUBLIC, check_request
+from coordinator.calling.caller import Caller
+from coordinator.calling.transport import open_transport
+from coordinator.engine.replica import Replica
+from coordinator.errors import Refusal
+from coordinator.settings import Settings
+from coordinator.store.open import Store
+
+BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
+"""The args and all that may stand beside them."""
+
+HANDLERS: list[ControllerRouterHandler] = [
+    jobs.enqueue_job,
+    jobs.receive_receipt,
+    jobs.list_jobs,
+    jobs.read_job,
+    jobs.delete_job,
+    queues.list_queues,
+    queues.read_queue,
+    queues.put_queue,
+    workers.list_workers,
+    workers.read_worker,
+    workers.put_worker,
+    workers.delete_worker,
+    system.health,
+    system.ready,
+]
+
+
+def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None) -> Litestar:
+    """An application that is one replica: it joins the others when it starts and hands over when it stops.
+
+    The store is closed with it. `demo` is a function to be served beside the API, with its path.
+    """
+    replica = Replica(store, Caller(open_transport()), settings)
+
+    @asynccontextmanager
+    async def run_replica(_: Litestar) -> AsyncIterator[None]:
+        await replica.start()
+        try:
+            yield
+        finally:
+            await replica.stop()
+            await store.close()
+
+    return Litestar(
+        route_handlers=[*HANDLERS, *([asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else [])],
+        guards=[check_request],
+        lifespan=[run_replica],
+        state=State({"replica": replica, "tokens": settings.token_list}),
+        exception_handlers={
+            Refusal: problems.refuse,
+            HTTPException: problems.refuse_http,
+            Exception: problems.fail,
+        },
+        openapi_config=OpenAPIConfig(
+            title="coordinator",
+            version=__version__,
+            path="/",
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
+        request_max_body_size=BODY_LIMIT_BYTES,
+        logging_config=None,
+    )

@@ -1,0 +1,167 @@
+"""What an HTTP answer, or the lack of one, says about the attempt.
+
+| the call came to                                  | `ack: receipt`         | `ack: response`    |
+|---------------------------------------------------|------------------------|--------------------|
+| refused, DNS, TLS, connect time-out               | failure                | failure            |
+| 2xx with a JSON body of a known `status`          | inline receipt         | inline receipt     |
+| 202                                               | wait for the receipt   | wait               |
+| any other 2xx                                     | wait for the receipt   | success            |
+| 429, or 503 that says when                        | throttled              | throttled          |
+| 410, 489 marked final, `job-retry: false`         | failure, not retryable | the same           |
+| 408, 502, 504, 520-524, lost after sending        | wait for the receipt   | failure            |
+| 3xx                                               | failure `Redirect`     | the same           |
+| anything else                                     | failure `HTTPError`    | the same           |
+| no answer in time                                 | failure, timed out     | the same           |
+
+"Wait" is the honest reading of a gateway's 504: behind it the function may well be running still, and calling it
+again would run it twice. A 404 is an ordinary failure, because a half-finished deploy answers it.
+
+The `type` of an error is a stable word: `ConnectError`, `DNSError`, `TLSError`, `ConnectTimeout`, `InvalidURL`,
+`InvalidHeader`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`, `InvalidReceipt`.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+
+from coordinator import errors
+from coordinator.domain.outcome import Delivered, Failure, JsonBytes, Outcome, Success, Throttle
+from coordinator.domain.receipt import (
+    RETRY_AFTER_LIMIT_MS,
+    THROTTLE_DEFAULT_MS,
+    parse_retry_after,
+    read_inline_receipt,
+)
+from coordinator.domain.worker import Ack
+
+BODY_LIMIT_BYTES = 64 * 1024
+"""What is read of an answer. A receipt that does not fit is no receipt."""
+
+EXCERPT_LIMIT_BYTES = 1024
+MESSAGE_LIMIT = 512
+
+_UNKNOWN = frozenset({408, 502, 504, *range(520, 525)})
+"""Said by something in front of the function, which then knows less than we do. 520-524 are Cloudflare's."""
+
+_RESETS = ("x-ratelimit-reset-after", "x-ratelimit-reset", "ratelimit-reset")
+
+_UNIX_TIME_FROM = 1_000_000_000
+"""Reset headers carry seconds or a Unix time, and nobody waits 31 years."""
+_UNIX_MS_FROM = 100_000_000_000
+
+
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, ack: Ack, now: int) -> Outcome:
+    """What the answer means. `body` is raw and may have been cut past `BODY_LIMIT_BYTES`; `now` is in ms.
+
+    `headers` must find names in lower case.
+    """
+    if 200 <= status < 300:
+        return _read_success(status, body, ack, now)
+    if _is_final(status, headers):
+        return Failure(_http_error(status, body), retryable=False, http_status=status)
+    if status in (429, 503):
+        wait_ms = _throttle_wait(headers, now)
+        if wait_ms is not None:
+            return Throttle(wait_ms or THROTTLE_DEFAULT_MS, status)
+        if status == 429:
+            return Throttle(THROTTLE_DEFAULT_MS, status)
+    if status in _UNKNOWN and ack == "receipt":
+        return Delivered(status)
+    error = _redirect_error(status, headers) if 300 <= status < 400 else _http_error(status, body)
+    return Failure(error, retry_after_ms=_wait(headers, "retry-after", now), http_status=status)
+
+
+def not_sent(error_type: str, message: str) -> Failure:
+    """Not a byte of the call reached the function, so it has surely not run."""
+    return Failure(error_bytes(error_type, message))
+
+
+def lost(ack: Ack, message: str, status: int | None = None) -> Outcome:
+    """The connection broke after the call may have been sent. `status` is known if the answer had begun."""
+    if ack == "receipt":
+        return Delivered(status)
+    return Failure(error_bytes("ConnectionLost", message), http_status=status)
+
+
+def timed_out(timeout_s: float) -> Failure:
+    """Nothing, or no end of it, within the attempt's time."""
+    return Failure(error_bytes("Timeout", f"No complete answer within {timeout_s:g} s."), kind="timeout")
+
+
+def error_bytes(error_type: str, message: str, body: str = "") -> JsonBytes:
+    """An error of our own, in the form in which errors are kept."""
+    error = {"type": error_type, "message": message[:MESSAGE_LIMIT]}
+    return msgspec.json.encode(error | {"body": body} if body else error)
+
+
+def _read_success(status: int, body: bytes, ack: Ack, now: int) -> Outcome:
+    if 0 < len(body) <= BODY_LIMIT_BYTES:
+        try:
+            receipt = read_inline_receipt(body, now, status)
+        except errors.Refusal as why:
+            return Failure(error_bytes("InvalidReceipt", why.detail), http_status=status)
+        if receipt is not None:
+            return receipt
+    # 202 promises nothing but that the work was taken on; so does every 2xx where only receipts count.
+    if status == HTTPStatus.ACCEPTED or ack == "receipt":
+        return Delivered(status)
+    return Success(http_status=status)
+
+
+def _is_final(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether the function wants no further attempt. 489 is QStash's, for functions that come from there."""
+    if status == HTTPStatus.GONE or headers.get("job-retry", "").lower() == "false":
+        return True
+    return status == 489 and headers.get("upstash-nonretryable-error", "").lower() == "true"
+
+
+def _throttle_wait(headers: Mapping[str, str], now: int) -> int | None:
+    """The wait that the answer asks for, or None if it names none that can be read. 0 is a time in the past."""
+    wait_ms = _wait(headers, "retry-after", now)
+    if wait_ms is not None:
+        return wait_ms
+    for name in _RESETS:
+        wait_ms = _reset_wait(headers.get(name, ""), now)
+        if wait_ms is not None:
+            return wait_ms
+    return None
+
+
+def _wait(headers: Mapping[str, str], name: str, now: int) -> int | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    try:
+        return parse_retry_after(value, now, name)
+    except errors.Invalid:
+        return None
+
+
+def _reset_wait(value: str, now: int) -> int | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if number >= _UNIX_MS_FROM:
+        number = (number - now) / 1000
+    elif number >= _UNIX_TIME_FROM:
+        number -= now / 1000
+    # The comparison also turns away NaN, which float() reads.
+    return round(min(number * 1000, RETRY_AFTER_LIMIT_MS)) if number > 0 else 0
+
+
+def _redirect_error(status: int, headers: Mapping[str, str]) -> JsonBytes:
+    target = headers.get("location", "nowhere")
+    return error_bytes("Redirect", f"{_status_line(status)} to {target[:256]}; redirects are never followed")
+
+
+def _http_error(status: int, body: bytes) -> JsonBytes:
+    return error_bytes("HTTPError", _status_line(status), body[:EXCERPT_LIMIT_BYTES].decode("utf-8", "replace"))
+
+
+def _status_line(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

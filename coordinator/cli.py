@@ -1,0 +1,147 @@
+"""The command line: `coordinator dev`, `coordinator serve`, `coordinator health`."""
+
+import argparse
+import asyncio
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from coordinator import __version__, demo
+from coordinator.app import build_app
+from coordinator.errors import CoordinatorError, SettingsError
+from coordinator.log import set_up_logging
+from coordinator.server import bind, serve
+from coordinator.settings import Settings, descriptions, field_types, read_settings
+from coordinator.store.embedded import EmbeddedServer, find_program
+from coordinator.store.open import IN_PROCESS_URL, check_server, open_store
+
+DATA_DIR = Path(".coordinator")
+
+_TRY = """\
+  Try, in another terminal:
+    curl --json '{{"worker": "hello", "args": {{"name": "you"}}}}' {url}/job
+    curl {url}/job/<id>
+    curl {url}/queue
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
+    options = vars(_parser().parse_args(arguments))
+    command = options.pop("command")
+    own = {name: options.pop(name) for name in ("data_dir", "demo", "once", "url") if name in options}
+    try:
+        settings = read_settings(os.environ, options)
+        set_up_logging(settings.log_level)
+        if command == "health":
+            return _health(own["url"] or f"http://{settings.host}:{settings.port}")
+        if command == "dev":
+            return asyncio.run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
+        return asyncio.run(_serve(settings))
+    except SettingsError as error:
+        sys.stderr.write(f"coordinator: {error}\n")
+        return 2
+    except CoordinatorError as error:
+        sys.stderr.write(f"coordinator: {error}\n")
+        return 1
+
+
+async def _serve(settings: Settings) -> int:
+    """One replica on a Redis that others may share. Raises `SettingsError` for what would be unsafe."""
+    if not settings.redis_url:
+        raise SettingsError(
+            "no store: set COORDINATOR_REDIS_URL or --redis-url, e.g. redis://localhost:6379. "
+            "To try things without one, run: coordinator dev"
+        )
+    if not settings.is_loopback and not settings.token_list:
+        raise SettingsError(
+            f"--host {settings.host} lets others connect, and there is no token: anybody could enqueue and settle jobs. "
+            "Set COORDINATOR_TOKENS to a long random text, or listen on 127.0.0.1."
+        )
+    store = open_store(settings.redis_url, prefix=settings.prefix, shards=settings.shards)
+    await check_server(store)
+    listener = bind(settings)
+    settings = replace(settings, port=listener.getsockname()[1])
+    return 0 if await serve(build_app(settings, store), listener) else 1
+
+
+async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
+    """One replica with a store and a function of its own, to try things."""
+    listener = bind(settings)
+    settings = replace(settings, port=listener.getsockname()[1])
+    if not settings.worker_url:
+        settings = replace(settings, worker_url=f"http://127.0.0.1:{settings.port}{demo.PATH}")
+    embedded, url, said = _choose_store(settings, data_dir)
+    try:
+        if embedded:
+            embedded.start()
+        store = open_store(url, prefix=settings.prefix, shards=settings.shards)
+        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
+        token = settings.token_list[0] if settings.token_list else ""
+
+        async def meanwhile() -> None:
+            sys.stdout.write(f"\n  coordinator {__version__} at {settings.own_url}\n  store:    {said}\n")
+            sys.stdout.write(f"  function: {settings.worker_url}\n\n{_TRY.format(url=settings.own_url)}\n")
+            sys.stdout.flush()
+            if tour:
+                await demo.Tour(f"http://127.0.0.1:{settings.port}", token).run()
+            if not once:
+                await asyncio.Event().wait()
+
+        return 0 if await serve(app, listener, meanwhile) else 1
+    finally:
+        if embedded:
+            embedded.stop()
+
+
+def _choose_store(settings: Settings, data_dir: Path) -> tuple[EmbeddedServer | None, str, str]:
+    """A server to start, if any, the URL to use, and what to say of it."""
+    if settings.redis_url:
+        return None, settings.redis_url, f"Redis at {_without_password(settings.redis_url)}"
+    program = find_program()
+    if program is None:
+        return None, IN_PROCESS_URL, "in this process, kept in memory only (no Redis or Valkey server was found)"
+    server = EmbeddedServer(program, data_dir.resolve())
+    return server, server.url, f"{program.name} as a child process, kept in {data_dir}; redis-cli -s {server.url[7:]}"
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _health(url: str) -> int:
+    """Ask a replica whether it lives."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=3) as answer:  # noqa: S310 - the user's own URL
+            sys.stdout.write(answer.read().decode() + "\n")
+            return 0
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        sys.stderr.write(f"coordinator: {url} does not answer: {error}\n")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("coordinator", description="A job queue that calls your functions over HTTP.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    dev = commands.add_parser("dev", help="try things: a store, a function and the coordinator in one process")
+    dev.add_argument("--data-dir", type=Path, default=DATA_DIR, help=f"where the store keeps its file ({DATA_DIR})")
+    dev.add_argument("--demo", action="store_true", help="run a few jobs and show them")
+    dev.add_argument("--once", action="store_true", help="the same, then stop; exit code 0 if all went well")
+    serve_command = commands.add_parser("serve", help="run one replica on your Redis")
+    health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
+    health.add_argument("--url", help="where it is (http://host:port of the settings)")
+    types, words = field_types(), descriptions()
+    for command in (dev, serve_command, health):
+        for name, kind in types.items():
+            flag = f"--{name.replace('_', '-')}"
+            default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
+            shown = f"{words[name]} ({default if default != '' else 'none'})"
+            command.add_argument(flag, metavar=kind.__name__.upper(), help=shown)
+    return parser

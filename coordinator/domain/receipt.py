@@ -1,0 +1,269 @@
+"""A receipt: the message with which a function ends its attempt, posted or inside its HTTP answer.
+
+| `status`            | ends the attempt as | fields of its own                               |
+|---------------------|---------------------|-------------------------------------------------|
+| `success`           | `Success`           | `result`                                        |
+| `failure`, `error`  | `Failure`           | `error`, `retryable`, `retryAfter` (at least)   |
+| `cancelled`         | `Cancel`            |                                                 |
+| `snooze`            | `Snooze`            | `retryAfter`, needed                            |
+| `throttled`         | `Throttle`          | `retryAfter`, else `THROTTLE_DEFAULT_MS`        |
+
+A posted receipt is read strictly, because a misspelt field must not pass silently. An inline one is read
+leniently: it shares its JSON object with whatever else the function answers (`{"status": "success",
+"orderId": 7}`), so only the fields of its status are looked at. `null` is the same as leaving a field out.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from difflib import get_close_matches
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import msgspec
+
+from coordinator import errors
+from coordinator.domain.durations import parse_duration
+from coordinator.domain.instants import parse_instant
+from coordinator.domain.outcome import Cancel, Delivered, Ending, Failure, JsonBytes, Snooze, Success, Throttle
+
+ERROR_LIMIT_BYTES = 8 * 1024
+RESULT_LIMIT_BYTES = 64 * 1024
+TOKEN_LIMIT = 512
+
+RETRY_AFTER_LIMIT_MS = 86_400_000
+"""A day. A longer wait is cut to this: whoever asks for a year has sent a unit we did not expect."""
+
+THROTTLE_DEFAULT_MS = 5_000
+"""The wait when nobody says how long. With a thousand throttles allowed, a job bears 80 minutes of this."""
+
+STATUSES = ("success", "failure", "cancelled", "snooze", "throttled")
+
+_FIELDS = ("status", "error", "result", "retryable", "retryAfter", "attempt", "token")
+_KNOWN_STATUSES = frozenset({*STATUSES, "error"})
+_NO_ERROR = b'{"type":"ReportedFailure","message":"The function gave no error."}'
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_HTTP_DATE = re.compile(r"(Mon|Tues?|Wed(nes)?|Thu(rs)?|Fri|Sat(ur)?|Sun)(day)?,? ")
+_ISO_INSTANT = re.compile(r"\d{4}-\d", re.ASCII)
+_WAIT_FORMS = "use seconds such as 2.0, a duration such as 30s, an HTTP-date or an ISO instant"
+
+Fields = Mapping[str, msgspec.Raw]
+_FIELDS_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a posted receipt says. `attempt` and `token` are the fence; the plain form has neither."""
+
+    ending: Ending
+    attempt: int | None = None
+    token: str | None = None
+
+
+def parse_receipt(body: bytes, now: int) -> Receipt:
+    """Read a posted receipt. `now` (ms) turns an absolute `retryAfter` into a delay.
+
+    Raises `BadRequest` (`invalid_json`), `Invalid` naming the field, or `TooLarge`.
+    """
+    fields = _fields(body)
+    for name in fields:
+        if name not in _FIELDS:
+            raise errors.Invalid(name, f"unknown field; {_nearest_field(name)}")
+    if "status" not in fields:
+        raise errors.Invalid("status", f"is missing; use {errors.joined(STATUSES)}")
+    status = _value(fields, "status")
+    if not isinstance(status, str) or status not in _KNOWN_STATUSES:
+        raise errors.Invalid("status", f"unknown status; use {errors.joined(STATUSES)}")
+    _refuse_contradiction(fields, status)
+    return Receipt(
+        ending=_ending(fields, status, now, None),
+        attempt=_attempt(fields),
+        token=_token(fields),
+    )
+
+
+def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Delivered | None:
+    """The receipt inside a 2xx answer, or None if the body is not one.
+
+    Raises `Invalid` or `TooLarge` if it is a receipt but cannot be understood.
+    """
+    try:
+        fields = _fields(body)
+        status = _value(fields, "status")
+    except errors.Refusal:
+        return None
+    if status == "running":
+        # A function that says that it goes on has surely not finished, however its answers are to be read.
+        return Delivered(http_status)
+    if not isinstance(status, str) or status not in _KNOWN_STATUSES:
+        return None
+    return _ending(fields, status, now, http_status)
+
+
+def parse_retry_after(value: object, now: int, path: str = "retryAfter") -> int:
+    """A wait in ms from seconds (number or digits), a duration, an HTTP-date (RFC 9110) or an ISO instant.
+
+    What is past or negative is 0; what is longer than a day is a day.
+    """
+    if isinstance(value, str):
+        wait_ms = _wait_of_text(value.strip(), now, path)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        wait_ms = value * 1000
+    else:
+        raise errors.Invalid(path, f"not a wait; {_WAIT_FORMS}")
+    return round(min(max(wait_ms, 0), RETRY_AFTER_LIMIT_MS))
+
+
+def kept_error(raw: JsonBytes) -> JsonBytes:
+    """The error as it is kept: an object as it came, anything else as `{"message": …}`, at most 8 KiB.
+
+    What is longer keeps `type` and as much of `message` and `stack` as fits, and says `"truncated": true`.
+    """
+    value = _decoded(raw)
+    if isinstance(value, dict):
+        if len(raw) <= ERROR_LIMIT_BYTES:
+            return raw
+        parts = {name: value[name] for name in ("type", "message", "stack") if isinstance(value.get(name), str)}
+        return _truncated({"message": raw.decode()} | parts)
+    message = value if isinstance(value, str) else raw.decode()
+    kept = msgspec.json.encode({"message": message})
+    return kept if len(kept) <= ERROR_LIMIT_BYTES else _truncated({"message": message})
+
+
+def _ending(fields: Fields, status: str, now: int, http_status: int | None) -> Ending:
+    match status:
+        case "success":
+            return Success(_result(fields), http_status)
+        case "cancelled":
+            return Cancel()
+        case "snooze":
+            delay_ms = _retry_after(fields, now)
+            if delay_ms is None:
+                raise errors.Invalid("retryAfter", "is missing; a snooze says how long it is to be")
+            return Snooze(delay_ms)
+        case "throttled":
+            delay_ms = _retry_after(fields, now)
+            return Throttle(THROTTLE_DEFAULT_MS if delay_ms is None else delay_ms, http_status)
+        case _:
+            return Failure(
+                error=_error(fields),
+                retryable=_retryable(fields),
+                retry_after_ms=_retry_after(fields, now),
+                http_status=http_status,
+            )
+
+
+def _refuse_contradiction(fields: Fields, status: str) -> None:
+    """Refuse what would be dropped in silence although someone meant it."""
+    if status == "success" and _given(fields, "error"):
+        raise errors.Invalid("error", "a success has no error; send status failure, or leave the error out")
+    if status != "success" and _given(fields, "result"):
+        raise errors.Invalid("result", "only a success has a result; send status success, or leave the result out")
+
+
+def _result(fields: Fields) -> JsonBytes | None:
+    if not _given(fields, "result"):
+        return None
+    raw = bytes(fields["result"])
+    if len(raw) > RESULT_LIMIT_BYTES:
+        raise errors.TooLarge(
+            "payload_too_large",
+            f"result: {len(raw)} bytes of JSON; at most {RESULT_LIMIT_BYTES} are kept",
+            limitBytes=RESULT_LIMIT_BYTES,
+        )
+    _decoded(raw)
+    return raw
+
+
+def _error(fields: Fields) -> JsonBytes:
+    # `message` alone can only come inline (a posted receipt may not have it): {"status": "error", "message": …}
+    # is what many functions answer already.
+    for name in ("error", "message"):
+        if _given(fields, name):
+            return kept_error(bytes(fields[name]))
+    return _NO_ERROR
+
+
+def _retryable(fields: Fields) -> bool:
+    value = _value(fields, "retryable")
+    if value is not None and not isinstance(value, bool):
+        raise errors.Invalid("retryable", "use true or false")
+    return value is not False
+
+
+def _retry_after(fields: Fields, now: int) -> int | None:
+    value = _value(fields, "retryAfter")
+    return None if value is None else parse_retry_after(value, now)
+
+
+def _attempt(fields: Fields) -> int | None:
+    value = _value(fields, "attempt")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise errors.Invalid("attempt", "use the attempt's number, 1 or more")
+    return value
+
+
+def _token(fields: Fields) -> str | None:
+    value = _value(fields, "token")
+    if value is not None and (not isinstance(value, str) or not 0 < len(value) <= TOKEN_LIMIT):
+        raise errors.Invalid("token", f"use the token of the call as it came, at most {TOKEN_LIMIT} characters")
+    return value
+
+
+def _wait_of_text(text: str, now: int, path: str) -> float:
+    try:
+        if _NUMBER.fullmatch(text[:64]):
+            return float(text) * 1000
+        if _HTTP_DATE.match(text):
+            when = parsedate_to_datetime(text[:64])
+            # Without a zone it would be read in this machine's own.
+            return when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000 - now
+        if _ISO_INSTANT.match(text):
+            return parse_instant(text, path) - now
+        return parse_duration(text, path)
+    except (errors.Invalid, ValueError, OverflowError):
+        raise errors.Invalid(path, f"not a wait; {_WAIT_FORMS}") from None
+
+
+def _fields(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _FIELDS_DECODER.decode(body)
+    except msgspec.ValidationError:
+        raise errors.Invalid("body", f"must be a JSON object with a status: {errors.joined(STATUSES)}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        raise errors.BadRequest("invalid_json", f"The body is not readable JSON: {why}") from None
+
+
+def _given(fields: Fields, name: str) -> bool:
+    return name in fields and bytes(fields[name]) != b"null"
+
+
+def _value(fields: Fields, name: str) -> object:
+    return _decoded(bytes(fields[name])) if name in fields else None
+
+
+def _decoded(raw: JsonBytes) -> object:
+    # A raw field was skipped over, not read: bad UTF-8 or a number out of range would be found by the next reader.
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
+        raise errors.BadRequest("invalid_json", f"The body is not readable JSON: {why}") from None
+
+
+def _truncated(parts: dict[str, str]) -> JsonBytes:
+    parts = {name: text[:ERROR_LIMIT_BYTES] for name, text in parts.items()}
+    while True:
+        kept = msgspec.json.encode(parts | {"truncated": True})
+        if len(kept) <= ERROR_LIMIT_BYTES:
+            return kept
+        # The longest part gives way, so that a long stack does not cost the message. A character may take six
+        # bytes (\\u0000), so what fits is found by trying.
+        longest = max(parts, key=lambda name: len(parts[name]))
+        parts[longest] = parts[longest][: len(parts[longest]) * 7 // 8]
+
+
+def _nearest_field(given: str) -> str:
+    near = get_close_matches(given, _FIELDS, n=1)
+    return f"did you mean {near[0]}?" if near else f"use {errors.joined(_FIELDS)}"

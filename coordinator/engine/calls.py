@@ -1,0 +1,67 @@
+"""What a worker is sent for an attempt."""
+
+import msgspec
+
+from coordinator.calling.caller import Call
+from coordinator.domain.instants import format_instant
+from coordinator.domain.job import Attempt
+from coordinator.domain.outcome import JsonBytes
+from coordinator.domain.worker import Worker
+from coordinator.engine.settler import token_of
+
+
+class CallBody(msgspec.Struct, rename="camel"):
+    """The JSON body of a call. Instants are ISO 8601; `args` are the bytes that were enqueued."""
+
+    job_id: str
+    worker: str
+    args: msgspec.Raw
+    attempt: int
+    max_attempts: int
+    queue: str
+    scheduled_for: str | None
+    schedule_id: str | None
+    deadline: str | None
+    receipt_url: str
+    token: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
+    """The call of an attempt.
+
+    The message id is new with every call and the same when one call is repeated by a proxy, as the Standard Webhooks
+    specification wants it: a receiver may drop what it has seen. It counts calls, not attempts, because an attempt that
+    was throttled is called again under its own number.
+    """
+    spec = attempt.spec
+    body = CallBody(
+        job_id=attempt.job_id,
+        worker=spec.worker,
+        args=spec.args,
+        attempt=attempt.tally.attempt,
+        max_attempts=spec.max_attempts,
+        queue=spec.queue,
+        scheduled_for=format_instant(spec.scheduled_for),
+        schedule_id=spec.schedule_id,
+        deadline=format_instant(attempt.deadline_at),
+        receipt_url=f"{own_url}/job/{attempt.job_id}/receipt",
+        token=token_of(attempt),
+    )
+    return Call(
+        url=worker.url,
+        headers=worker.headers,
+        body=_encoder.encode(body),
+        message_id=f"{attempt.job_id}:{attempt.tally.calls}",
+        idempotency_key=attempt.job_id,
+        timeout_s=spec.timeout_ms / 1000,
+        ack=worker.ack,
+    )
+
+
+def unknown_worker(name: str) -> JsonBytes:
+    """The error of an attempt whose worker is not registered any more."""
+    message = f"No worker is registered as {name!r}, and there is no entry point '*'."
+    return _encoder.encode({"type": "UnknownWorker", "message": message})

@@ -1,0 +1,48 @@
+"""Where the workers are: the registered ones, kept in memory and read anew every few seconds or when told to."""
+
+import asyncio
+import logging
+import time
+
+from coordinator.domain.worker import ENTRY_POINT, Worker
+from coordinator.errors import StoreUnavailable
+from coordinator.store.workers import WorkerStore
+
+log = logging.getLogger(__name__)
+
+_FRESH_S = 5
+"""A replica that missed the message about a change follows within this time."""
+
+
+class Directory:
+    """Routes worker names. `worker_url` serves the names that nothing else does."""
+
+    def __init__(self, workers: WorkerStore, worker_url: str) -> None:
+        """The first look reads the store."""
+        self._workers = workers
+        self._default = Worker(worker_url) if worker_url else None
+        self._known: dict[str, Worker] = {}
+        self._read_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, name: str) -> Worker | None:
+        """The worker that serves this name, None if none does. Raises `StoreUnavailable` before the first read."""
+        if time.monotonic() - self._read_at > _FRESH_S:
+            await self._refresh()
+        return self._known.get(name) or self._known.get(ENTRY_POINT) or self._default
+
+    def forget(self) -> None:
+        """Something was registered or removed: read before the next use."""
+        self._read_at = float("-inf")
+
+    async def _refresh(self) -> None:
+        async with self._lock:
+            if time.monotonic() - self._read_at <= _FRESH_S:
+                return
+            try:
+                self._known = await self._workers.read_all()
+            except StoreUnavailable as error:
+                if not self._known and not self._default:
+                    raise
+                log.warning("the workers could not be read anew; the known ones are used", extra={"error": error.code})
+            self._read_at = time.monotonic()

@@ -1,0 +1,201 @@
+"""Claim what is due, call the function, apply what came of it.
+
+```
+ wake(shard) ─▶ claim, as many as there are free slots ─▶ one task per attempt:
+                   ▲                                         call ─┬─ an ending ─▶ settle
+                   └──────── more is due, a slot is free ◀─────────┼─ delivered ─▶ detach: its receipt ends it
+                                                                   └─ unsent ────▶ release: as if never claimed
+```
+
+Every replica claims for itself, no more than it can hold, so the idle ones take more. Nothing polls here: a shard is
+looked at when someone knows that it has something due.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from coordinator.calling.caller import Caller
+from coordinator.domain.job import Attempt
+from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
+from coordinator.engine.directory import Directory
+from coordinator.engine.group_commit import GroupCommit
+from coordinator.engine.leases import Leases
+from coordinator.engine.settler import Settler
+from coordinator.engine.calls import call_for, unknown_worker
+from coordinator.errors import StoreUnavailable
+from coordinator.store.jobs import BATCH_LIMIT, JobStore
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 1.0
+"""After Redis was found away; also the most that one lost wake costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a replica may hold, and what it is reached at."""
+
+    replica: str
+    max_calls: int
+    lease_ms: int
+    own_url: str
+
+
+class Dispatcher:
+    """Claims and calls. `wake` it when a shard has something due; `run` it once."""
+
+    def __init__(
+        self, jobs: JobStore, caller: Caller, settler: Settler, directory: Directory, leases: Leases, limits: Limits
+    ) -> None:
+        """`leads` and `on_backlog` are set by the replica that assembles the parts."""
+        self._jobs = jobs
+        self._caller = caller
+        self._settler = settler
+        self._directory = directory
+        self._leases = leases
+        self._limits = limits
+        self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
+        self._due: dict[int, float] = {}
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self.leads: Callable[[int], bool] = lambda _shard: False
+        self.on_backlog: Callable[[int], None] = lambda _shard: None
+
+    @property
+    def free_slots(self) -> int:
+        """Calls that may still be taken."""
+        return 0 if self._is_stopping else self._limits.max_calls - len(self._tasks)
+
+    def wake(self, shard: int, due_in_ms: int | None = 0) -> None:
+        """Tell that a shard has something to claim in so many ms; None is nothing new."""
+        if due_in_ms is None:
+            return
+        due = time.monotonic() + due_in_ms / 1000
+        if due < self._due.get(shard, float("inf")):
+            self._due[shard] = due
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Claim whatever is due, until `stop_claiming`."""
+        while not self._is_stopping:
+            await self._until_something_is_due()
+            for shard in self._shards_due():
+                if self.free_slots > 0:
+                    await self._claim(shard)
+
+    def stop_claiming(self) -> None:
+        """End `run` after the claim that is under way, if any."""
+        self._is_stopping = True
+        self._changed.set()
+
+    async def finish(self, grace_s: float) -> None:
+        """Let the calls in flight end, and leave the rest to their receipts."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        cut_off = self._leases.held()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for shard, attempts in cut_off:
+            with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
+                await self._jobs.detach(shard, attempts)
+        await self._detaching.drain()
+
+    async def _until_something_is_due(self) -> None:
+        while not self._is_stopping:
+            self._changed.clear()
+            wait_s = min(self._due.values(), default=float("inf")) - time.monotonic()
+            if self.free_slots > 0 and wait_s <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s if 0 < wait_s < float("inf") else None):
+                    await self._changed.wait()
+
+    def _shards_due(self) -> list[int]:
+        now = time.monotonic()
+        return sorted((shard for shard, due in self._due.items() if due <= now), key=self._due.__getitem__)
+
+    async def _claim(self, shard: int) -> None:
+        # Taken out first: a wake that comes while the claim is under way must not be lost.
+        del self._due[shard]
+        try:
+            claim = await self._jobs.claim(
+                shard,
+                holder=self._limits.replica,
+                request=secrets.token_urlsafe(9),
+                limit=self.free_slots,
+                lease_ms=self._limits.lease_ms,
+            )
+        except StoreUnavailable as error:
+            log.warning("claiming failed", extra={"shard": shard, "error": error.code})
+            self.wake(shard, int(_PAUSE_S * 1000))
+            return
+        if self._is_stopping:
+            await self._jobs.release(shard, claim.attempts)
+            return
+        for attempt in claim.attempts:
+            self._attend(shard, attempt)
+        # A later instant is the leader's to wait for, or every replica would wake for it.
+        if claim.due_in_ms == 0 or self.leads(shard):
+            self.wake(shard, claim.due_in_ms)
+        if claim.due_in_ms == 0 and self.free_slots <= 0:
+            self.on_backlog(shard)
+
+    def _attend(self, shard: int, attempt: Attempt) -> None:
+        self._leases.take(shard, attempt)
+        task = asyncio.create_task(self._run_attempt(shard, attempt))
+        self._tasks.add(task)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+        if not task.cancelled() and task.exception():
+            log.error("an attempt was abandoned by a fault of ours", exc_info=task.exception())
+
+    async def _run_attempt(self, shard: int, attempt: Attempt) -> None:
+        """The whole of an attempt. Its lease is held until its end is recorded."""
+        try:
+            outcome = await self._call(attempt)
+            match outcome:
+                case Delivered():
+                    await self._insist(lambda: self._detaching.submit(shard, attempt))
+                case Unsent(reason=reason):
+                    log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
+                    await asyncio.sleep(_PAUSE_S)
+                    await self._insist(lambda: self._jobs.release(shard, [attempt]))
+                    self.wake(shard)
+                case ending:
+                    # Refused when its own receipt, or another attempt's, was first; then nothing is left to do.
+                    await self._insist(lambda: self._settler.settle(attempt, ending))
+        finally:
+            self._leases.drop(shard, attempt)
+
+    async def _call(self, attempt: Attempt) -> Outcome:
+        try:
+            worker = await self._directory.find(attempt.spec.worker)
+        except StoreUnavailable:
+            return Unsent("the workers could not be read")
+        if worker is None:
+            return Failure(unknown_worker(attempt.spec.worker))
+        return await self._caller.call(call_for(attempt, worker, self._limits.own_url))
+
+    async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Do it, however long Redis is away: what the function said must not be lost by us."""
+        while True:
+            try:
+                await act()
+            except StoreUnavailable:
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
+
+    async def _detach(self, shard: int, attempts: Sequence[Attempt]) -> list[None]:
+        await self._jobs.detach(shard, attempts)
+        return [None] * len(attempts)

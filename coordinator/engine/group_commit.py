@@ -1,0 +1,62 @@
+"""Group commit: requests that meet in one replica go to Redis together.
+
+A command costs Python far more than it costs Redis, so one script that carries a hundred jobs is worth a hundred
+commands. Nothing waits for company: the first request of an idle shard leaves at once, and what arrives while it is
+under way leaves together when it is back.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class GroupCommit(Generic[Item, Answer]):
+    """Calls `commit(shard, items)` with one call under way per shard, and hands each item its answer."""
+
+    def __init__(self, commit: Callable[[int, Sequence[Item]], Awaitable[Sequence[Answer]]], limit: int) -> None:
+        """`commit` answers in the order of its items, at most `limit` of them."""
+        self._commit = commit
+        self._limit = limit
+        self._waiting: dict[int, deque[tuple[Item, asyncio.Future[Answer]]]] = defaultdict(deque)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def submit(self, shard: int, item: Item) -> Answer:
+        """Commit one item with whatever else is going. Raises what `commit` raises.
+
+        A caller that is cancelled leaves its item in: it may be on its way to Redis already.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[shard].append((item, future))
+        if shard not in self._tasks:
+            self._tasks[shard] = asyncio.create_task(self._flush(shard))
+        return await future
+
+    async def drain(self) -> None:
+        """Wait until nothing is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    async def _flush(self, shard: int) -> None:
+        waiting = self._waiting[shard]
+        try:
+            while waiting:
+                group = [waiting.popleft() for _ in range(min(self._limit, len(waiting)))]
+                await self._commit_group(shard, group)
+        finally:
+            del self._tasks[shard]
+
+    async def _commit_group(self, shard: int, group: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        try:
+            answers = await self._commit(shard, [item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), answer in zip(group, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)

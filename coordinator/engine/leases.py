@@ -1,0 +1,59 @@
+"""The leases of this replica's calls in flight, renewed together.
+
+While a call is held, its job's place in the index is "so long from now", moved on every third of a lease. A replica
+that dies stops moving it, and the poller of any other finds the job. A call that is over before the first renewal, as
+most are, costs nothing here.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from coordinator.domain.job import Attempt
+from coordinator.errors import StoreUnavailable
+from coordinator.store.jobs import JobStore
+
+log = logging.getLogger(__name__)
+
+
+class Leases:
+    """What this replica holds, by shard."""
+
+    def __init__(self, jobs: JobStore, holder: str, lease_ms: int) -> None:
+        """`holder` is the replica's id."""
+        self._jobs = jobs
+        self._holder = holder
+        self._lease_ms = lease_ms
+        self._held: dict[int, dict[str, Attempt]] = defaultdict(dict)
+
+    def take(self, shard: int, attempt: Attempt) -> None:
+        """Renew this attempt from now on."""
+        self._held[shard][attempt.job_id] = attempt
+
+    def drop(self, shard: int, attempt: Attempt) -> None:
+        """Renew it no longer; a later attempt of the same job that is held too stays."""
+        if self._held[shard].get(attempt.job_id) is attempt:
+            del self._held[shard][attempt.job_id]
+
+    def held(self) -> list[tuple[int, list[Attempt]]]:
+        """All that is held, by shard."""
+        return [(shard, list(attempts.values())) for shard, attempts in self._held.items() if attempts]
+
+    async def run(self) -> None:
+        """Renew every third of a lease, for ever."""
+        while True:
+            await asyncio.sleep(self._lease_ms / 3000)
+            for shard, attempts in self.held():
+                await self._renew(shard, attempts)
+
+    async def _renew(self, shard: int, attempts: list[Attempt]) -> None:
+        try:
+            gone = await self._jobs.renew(shard, attempts, holder=self._holder, lease_ms=self._lease_ms)
+        except StoreUnavailable as error:
+            # The calls go on: if their leases lapse they may be made twice, which is better than not at all.
+            log.warning("leases could not be renewed", extra={"shard": shard, "error": error.code})
+            return
+        for attempt in attempts:
+            if attempt.job_id in gone:
+                # Its receipt came, or another replica took it over. The answer to the call will find that out.
+                self.drop(shard, attempt)

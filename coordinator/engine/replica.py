@@ -1,0 +1,147 @@
+"""One replica: all parts, started and stopped together."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+
+from coordinator.calling.caller import Caller
+from coordinator.engine.directory import Directory
+from coordinator.engine.dispatcher import Dispatcher, Limits
+from coordinator.engine.intake import Intake
+from coordinator.engine.leadership import CHANGED, Leadership
+from coordinator.engine.leases import Leases
+from coordinator.engine.poller import Poller
+from coordinator.engine.settler import Settler
+from coordinator.errors import StoreUnavailable
+from coordinator.settings import Settings
+from coordinator.store.open import Store
+
+log = logging.getLogger(__name__)
+
+WORKERS_CHANGED = "workers"
+SCHEDULES_CHANGED = "schedules"
+_CLAIM = "claim "
+
+
+class Replica:
+    """Takes part in the work on one store. Any number may; each is told of the others by Redis alone."""
+
+    def __init__(self, store: Store, caller: Caller, settings: Settings) -> None:
+        """Nothing runs before `start`."""
+        self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.store = store
+        self._caller = caller
+        self._settings = settings
+        self.is_stopping = False
+        self._loops: list[asyncio.Task[None]] = []
+        self._publishing: set[asyncio.Task[None]] = set()
+        self._backlog_told: dict[int, float] = {}
+        self.directory = Directory(store.workers, settings.worker_url)
+        self.intake = Intake(store, self._wake)
+        self.settler = Settler(store.jobs, self._wake)
+        self._leases = Leases(store.jobs, self.id, settings.lease_ms)
+        self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
+        limits = Limits(self.id, settings.max_calls, settings.lease_ms, settings.own_url)
+        self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)
+        self._dispatcher.leads = self._leadership.led.__contains__
+        self._dispatcher.on_backlog = self._tell_backlog
+        self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings.poll_interval_ms)
+
+    @property
+    def led(self) -> frozenset[int]:
+        """The shards that this replica polls for."""
+        return frozenset(self._leadership.led)
+
+    async def start(self) -> None:
+        """Join the others. Raises `StoreUnavailable`, `SettingsError`."""
+        await self.store.leadership.agree_on_shards()
+        for loop in (self._leadership.run, self._poller.run, self._listen, self._leases.run):
+            self._loops.append(asyncio.create_task(_outlive(loop)))
+        self._claiming = asyncio.create_task(_outlive(self._dispatcher.run))
+
+    async def stop(self) -> None:
+        """Claim nothing more, hand over, let the calls in flight end within the grace, and leave the rest."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        *helpers, leases = self._loops
+        await _end(helpers)
+        self._dispatcher.stop_claiming()
+        # Not cancelled: a claim that is under way would be made and never heard of.
+        await asyncio.gather(self._claiming, return_exceptions=True)
+        await self._leadership.stop()
+        await self._dispatcher.finish(self._settings.shutdown_grace_ms / 1000)
+        await _end([leases])
+        await self.settler.drain()
+        await self._caller.close()
+
+    def tell(self, message: str) -> None:
+        """Tell the other replicas, and this one, that something changed."""
+        self._heed(message)
+        self._publish(message)
+
+    def wake(self, shard: int, due_in_ms: int | None) -> None:
+        """Tell that a shard has something to claim."""
+        self._wake(shard, due_in_ms)
+
+    def _wake(self, shard: int, due_in_ms: int | None) -> None:
+        # Beyond the next look of the leader it is the leader's to wait for.
+        if due_in_ms is not None and due_in_ms <= self._settings.poll_interval_ms:
+            self._dispatcher.wake(shard, due_in_ms)
+
+    def _tell_backlog(self, shard: int) -> None:
+        """More is due than this replica can take: one message to the others per poll interval."""
+        now = time.monotonic()
+        if now - self._backlog_told.get(shard, float("-inf")) >= self._settings.poll_interval_ms / 1000:
+            self._backlog_told[shard] = now
+            self._publish(f"{_CLAIM}{shard}")
+
+    def _publish(self, message: str) -> None:
+        task = asyncio.create_task(self._try_to_publish(message))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
+
+    async def _try_to_publish(self, message: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # The others find out by themselves, a little later.
+            await self.store.leadership.publish(message)
+
+    async def _listen(self) -> None:
+        """Heed what other replicas say."""
+        while True:
+            try:
+                async for message in self.store.leadership.messages():
+                    self._heed(message)
+            except StoreUnavailable:
+                await asyncio.sleep(self._settings.poll_interval_ms / 1000)
+
+    def _heed(self, message: str) -> None:
+        if message == CHANGED:
+            self._leadership.look_again()
+        elif message == WORKERS_CHANGED:
+            self.directory.forget()
+        elif message == SCHEDULES_CHANGED:
+            self._poller.wake()
+        elif message.startswith(_CLAIM) and message.removeprefix(_CLAIM).isdigit():
+            self._dispatcher.wake(int(message.removeprefix(_CLAIM)))
+
+
+
+async def _outlive(loop: Callable[[], Coroutine[None, None, None]]) -> None:
+    """A loop must not end: a fault of ours in one of them would leave a replica that looks well and does nothing."""
+    while True:
+        try:
+            return await loop()
+        except Exception:
+            log.exception("%s met a fault of ours; it begins anew", loop.__qualname__)
+            await asyncio.sleep(1)
+
+
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,94 @@
+"""Every way an attempt can end comes here: a receipt, the answer of a call, a lease or deadline that passed.
+
+The decision is `domain.settlement.decide`, the act is one script. An ending names the attempt it ends, by number and
+nonce, and Redis compares both: whoever is too late changes nothing.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from coordinator.domain.ids import shard_of_id
+from coordinator.domain.job import Attempt, Spec, Tally
+from coordinator.domain.outcome import Cancel, Ending, Success
+from coordinator.domain.receipt import Receipt
+from coordinator.domain.settlement import Settlement, decide
+from coordinator.errors import Invalid
+from coordinator.engine.group_commit import GroupCommit
+from coordinator.store.jobs import BATCH_LIMIT, Ended, JobStore, Settled, job_not_found
+
+Wake = Callable[[int, int | None], None]
+"""Told that a shard has something to claim in so many ms (None: nothing new)."""
+
+
+class Settler:
+    """Ends attempts, those that end together in one script."""
+
+    def __init__(self, jobs: JobStore, wake: Wake) -> None:
+        """`wake` is told when an ending made something claimable: a freed slot, a retry that is due at once."""
+        self._jobs = jobs
+        self._wake = wake
+        self._endings = GroupCommit(self._commit, BATCH_LIMIT)
+
+    async def settle(self, attempt: Attempt, ending: Ending, *, lapsed: bool = False) -> Settled:
+        """End an attempt that this replica claimed, or found lapsed."""
+        settlement = decide(ending, attempt.tally, attempt.spec, _chance())
+        return await self._submit(Ended(attempt.job_id, settlement, attempt.tally.attempt, attempt.nonce, lapsed))
+
+    async def receive(self, job_id: str, receipt: Receipt) -> Settled:
+        """End an attempt by its receipt. One that names no attempt means the current one.
+
+        Raises `StoreUnavailable`, `NotFound`, and `Invalid` for a token that is not of our making.
+        """
+        attempt, nonce = _fence(receipt)
+        if isinstance(receipt.ending, Success | Cancel):
+            settlement = _decide_without_job(receipt.ending)
+        else:
+            job = await self._jobs.read(job_id)
+            # The decision is made for the attempt that was read, and must not hit a later one.
+            attempt = job.tally.attempt if attempt is None else attempt
+            nonce = nonce or job.nonce
+            settlement = decide(receipt.ending, job.tally, job.spec, _chance())
+        return await self._submit(Ended(job_id, settlement, attempt, nonce))
+
+    async def drain(self) -> None:
+        """Wait for what is under way."""
+        await self._endings.drain()
+
+    async def _submit(self, ended: Ended) -> Settled:
+        shard = shard_of_id(ended.job_id)
+        if shard is None:
+            raise job_not_found(ended.job_id)
+        return await self._endings.submit(shard, ended)
+
+    async def _commit(self, shard: int, endings: Sequence[Ended]) -> list[Settled]:
+        settled, due_in_ms = await self._jobs.settle(shard, endings)
+        self._wake(shard, due_in_ms)
+        return settled
+
+
+def token_of(attempt: Attempt) -> str:
+    """What a worker sends back to name its attempt."""
+    return f"{attempt.tally.attempt}.{attempt.nonce}"
+
+
+def _fence(receipt: Receipt) -> tuple[int | None, str]:
+    if receipt.token is None:
+        return receipt.attempt, ""
+    number, _, nonce = receipt.token.partition(".")
+    if not (number.isascii() and number.isdigit() and nonce):
+        raise Invalid("token", "is not a token of ours; send back the one that came with the call, or none.")
+    return int(number), nonce
+
+
+def _decide_without_job(ending: Success | Cancel) -> Settlement:
+    """A success and a cancellation depend on nothing that the job has been through."""
+    return decide(ending, Tally(attempt=1), _NO_SPEC, 0)
+
+
+_NO_SPEC = Spec(worker="", args=msgspec.Raw())
+
+
+def _chance() -> float:
+    return random.uniform(-1, 1)  # noqa: S311 - spreads retries, protects nothing

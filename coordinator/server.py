@@ -1,0 +1,84 @@
+"""The process: one replica behind one HTTP server, until a signal says stop.
+
+SIGTERM and SIGINT begin the drain: no new connections, the replica hands over its shards, calls in flight end within the
+grace, and the rest is left to its receipts. A second signal ends the process at once.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Coroutine
+
+import uvicorn
+from litestar import Litestar
+
+from coordinator.engine.replica import Replica
+from coordinator.errors import SettingsError
+from coordinator.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The listening socket, so that a taken port stops the start and port 0 becomes a number. Raises `SettingsError`."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        msg = f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}. Choose another --port."
+        raise SettingsError(msg) from None
+    listener.listen(BACKLOG)
+    return listener
+
+
+async def serve(
+    app: Litestar, listener: socket.socket, meanwhile: Callable[[], Coroutine[None, None, None]] | None = None
+) -> bool:
+    """Serve until a signal, or until `meanwhile` (started when the server is up) has ended.
+
+    Returns whether the server came up and `meanwhile`, if any, ended well.
+    """
+    config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False, timeout_graceful_shutdown=30)
+    server = _Server(config, app.state["replica"], meanwhile)
+    await server.serve(sockets=[listener])
+    return server.started and server.went_well
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server that begins something of ours when it is up."""
+
+    def __init__(
+        self, config: uvicorn.Config, replica: Replica, meanwhile: Callable[[], Coroutine[None, None, None]] | None
+    ) -> None:
+        super().__init__(config)
+        self._replica = replica
+        self._meanwhile = meanwhile
+        self._task: asyncio.Task[None] | None = None
+        self.went_well = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._meanwhile and self.started:
+            self._task = asyncio.create_task(self._meanwhile())
+            self._task.add_done_callback(self._finish)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """The calls in flight end first, while their functions can still report here; then the door is closed."""
+        if self._task:
+            self._task.cancel()
+        drain = asyncio.create_task(self._replica.stop())
+        while not drain.done() and not self.force_exit:
+            await asyncio.wait({drain}, timeout=0.1)
+        await super().shutdown(sockets)
+
+    def _finish(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            log.error("%s", task.exception(), exc_info=task.exception())
+            self.went_well = False
+        self.should_exit = True

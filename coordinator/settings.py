@@ -1,0 +1,119 @@
+"""Settings: one frozen struct, read once at the start and passed down.
+
+Each field can be given as a flag (`--redis-url`) or in the environment (`COORDINATOR_REDIS_URL`); the flag wins. What is
+misspelt or out of bounds stops the start with its name, its value and what would be right.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+
+from coordinator.errors import SettingsError
+
+ENVIRONMENT_PREFIX = "COORDINATOR_"
+
+# Kubernetes sets these in every pod when a Service is named `coordinator`; they are not meant for us.
+_KUBERNETES = re.compile(r"COORDINATOR_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)")
+_KUBERNETES_PORT = re.compile(r"(tcp|udp)://")
+
+
+def _setting(text: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 - handed on to msgspec as they are
+    return msgspec.Meta(description=text, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its default and why it is that."""
+
+    redis_url: Annotated[str, _setting("redis://, rediss:// or unix:// URL of the store")] = ""
+    host: Annotated[str, _setting("address to listen on")] = "127.0.0.1"
+    port: Annotated[int, _setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
+    worker_url: Annotated[str, _setting("URL of the function that serves every worker without a URL of its own")] = ""
+    public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
+    tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
+    prefix: Annotated[str, _setting("first part of every key in Redis", pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "co"
+    # Sixteen slices spread over as many leaders or cluster nodes, and cost an idle system sixteen looks a second.
+    shards: Annotated[int, _setting("slices of the keyspace; fixed by the first start", ge=1, le=1024)] = 16
+    # Ten thousand sockets is what common file limits allow, and a held call costs about 20 KiB.
+    max_calls: Annotated[int, _setting("calls in flight at the most, per replica", ge=1, le=10_000)] = 1000
+    # Long enough to ride out a failover's pause, short enough that a killed replica costs seconds.
+    lease_ms: Annotated[int, _setting("how long a silent replica keeps its calls, ms", ge=1000, le=600_000)] = 10_000
+    leader_ttl_ms: Annotated[int, _setting("how long a silent leader keeps its lead, ms", ge=1000, le=600_000)] = 10_000
+    poll_interval_ms: Annotated[int, _setting("longest sleep of a leader, ms", ge=10, le=60_000)] = 1000
+    shutdown_grace_ms: Annotated[int, _setting("how long a stopping replica waits for its calls, ms", ge=0)] = 30_000
+    log_level: Annotated[str, _setting("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
+
+    @property
+    def token_list(self) -> tuple[str, ...]:
+        """The bearer tokens; none means that everybody who reaches the port may use the API."""
+        return tuple(token.strip() for token in self.tokens.split(",") if token.strip())
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def own_url(self) -> str:
+        """Where functions reach this coordinator."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return self.public_url.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+def field_types() -> dict[str, type]:
+    """The plain type of each setting."""
+    return get_type_hints(Settings)
+
+
+def descriptions() -> dict[str, str]:
+    """What each setting is, in words."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {
+        name: meta.description or ""
+        for name, hint in hints.items()
+        for meta in getattr(hint, "__metadata__", ())
+        if isinstance(meta, msgspec.Meta)
+    }
+
+
+def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -> Settings:
+    """Settings from the environment, overruled by flags that are not None. Raises `SettingsError`."""
+    values: dict[str, object] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or _is_foreign(variable, text):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        if name not in Settings.__struct_fields__:
+            raise SettingsError(f"{variable} is not a setting.{_suggestion(name)}")
+        values[name] = _read(variable, name, text)
+    for name, value in flags.items():
+        if value is not None:
+            values[name] = _read(f"--{name.replace('_', '-')}", name, value)
+    return msgspec.convert(values, Settings)
+
+
+def _is_foreign(variable: str, text: str) -> bool:
+    return bool(
+        _KUBERNETES.fullmatch(variable) or (variable == "COORDINATOR_PORT" and _KUBERNETES_PORT.match(text))
+    )
+
+
+def _read(given_as: str, name: str, value: object) -> object:
+    hint = get_type_hints(Settings, include_extras=True)[name]
+    try:
+        return msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{given_as}={value}: {error}; it is {descriptions()[name]}.") from None
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, Settings.__struct_fields__, 1)
+    return f" Did you mean {ENVIRONMENT_PREFIX}{near[0].upper()}?" if near else ""

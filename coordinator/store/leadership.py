@@ -1,0 +1,63 @@
+"""Who is alive, who polls which shard, and the channel on which replicas wake each other."""
+
+from collections.abc import AsyncIterator
+
+from coordinator.errors import SettingsError
+from coordinator.store.connection import Connection
+
+
+class LeadershipStore:
+    """The register of replicas, the shards' locks and the wakes. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """The register and the channel belong to no shard; the locks lie in their shards."""
+        self._connection = connection
+        self._register = f"{connection.prefix}:replicas"
+        self._channel = f"{connection.prefix}:wake"
+
+    async def agree_on_shards(self) -> None:
+        """Write the number of shards at the first start of all; refuse another number later.
+
+        A replica that counts otherwise would look for queues where they are not.
+        """
+        meta = f"{self._connection.prefix}:meta"
+        await self._connection.call("HSETNX", meta, "shards", self._connection.shards)
+        written = int(await self._connection.call("HGET", meta, "shards"))
+        if written != self._connection.shards:
+            msg = (
+                f"COORDINATOR_SHARDS is {self._connection.shards}, but this Redis was set up with {written} shards. "
+                f"Set it to {written}, or use another COORDINATOR_PREFIX."
+            )
+            raise SettingsError(msg)
+
+    async def register(self, replica: str, ttl_ms: int) -> list[str]:
+        """Say that a replica lives. Returns all that said so within the TTL, in one order for all."""
+        _, living = await self._connection.run("register_replica", self._register, replica=replica, ttl_ms=ttl_ms)
+        return [name.decode() for name in living]
+
+    async def unregister(self, replica: str) -> None:
+        """Say that a replica stops."""
+        await self._connection.run("register_replica", self._register, replica=replica, ttl_ms=0)
+
+    async def hold(self, shard: int, replica: str, ttl_ms: int) -> bool:
+        """Take or keep the lead of a shard; False while another has it."""
+        reply, _ = await self._connection.run(
+            "hold_leadership", self._connection.root(shard), replica=replica, ttl_ms=ttl_ms
+        )
+        return bool(reply == b"ok")
+
+    async def resign(self, shard: int, replica: str) -> None:
+        """Give up the lead of a shard, if it is this replica's."""
+        await self._connection.run("resign_leadership", self._connection.root(shard), replica=replica)
+
+    async def publish(self, message: str) -> None:
+        """Wake the other replicas. A message may be lost: it only saves them the time to their next poll."""
+        await self._connection.call("PUBLISH", self._channel, message)
+
+    async def messages(self) -> AsyncIterator[str]:
+        """What others publish, from the moment of subscribing. Ends with `StoreUnavailable` when Redis goes away."""
+        async with self._connection.subscription(self._channel) as pubsub:
+            while True:
+                message = await self._connection.next_message(pubsub)
+                if message is not None:
+                    yield message

@@ -1,0 +1,33 @@
+-- Whose attempt is it? A call for an attempt counts only for the very attempt that was claimed: by its number and
+-- its nonce, because a failover can roll the number back.
+
+-- @include lib/keys
+
+local function load_attempt(id)
+  local field = redis.call("HMGET", job_key(id),
+    "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at")
+  return {
+    id = id,
+    state = field[1],
+    lane = field[2],
+    queue = field[2] and queue_of(field[2]),
+    attempt = tonumber(field[3] or 0),
+    nonce = field[4] or "",
+    holder = field[5],
+    deadline_at = tonumber(field[6] or 0),
+    outcome = field[7],
+    snoozes = tonumber(field[8] or 0),
+    throttles = tonumber(field[9] or 0),
+    lost = tonumber(field[10] or 0),
+    started_at = field[11],
+  }
+end
+
+-- An empty attempt or nonce stands for the current one.
+local function is_current(job, attempt, nonce)
+  return (attempt == "" or tonumber(attempt) == job.attempt) and (nonce == "" or nonce == job.nonce)
+end
+
+local function is_running_as(job, attempt, nonce)
+  return job.state == "running" and is_current(job, attempt, nonce)
+end

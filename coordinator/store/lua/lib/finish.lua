@@ -1,0 +1,46 @@
+-- Final states: kept for a time and up to a number, then purged.
+--
+-- Each job that finishes beyond the number pushes out the oldest, two at a time so that a lowered number is reached,
+-- so memory is bounded at every moment. Age is the purge's.
+
+-- @include lib/clock
+-- @include lib/keys
+
+local retention = ARGV[1] -- defaults as `succeeded_age succeeded_count dead_age dead_count cancelled_age cancelled_count`, ms
+
+local DEFAULT_RETENTION = {}
+do
+  local number = string.gmatch(retention, "%d+")
+  for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
+    DEFAULT_RETENTION[state] = { age_ms = tonumber(number()), count = tonumber(number()) }
+  end
+end
+
+local known_retention = {}
+
+local function retention_of(state, queue)
+  local name = state .. ":" .. queue
+  if not known_retention[name] then
+    local own = redis.call("HMGET", queue_key(queue), state .. "_age_ms", state .. "_count")
+    known_retention[name] = {
+      age_ms = tonumber(own[1] or DEFAULT_RETENTION[state].age_ms),
+      count = tonumber(own[2] or DEFAULT_RETENTION[state].count),
+    }
+  end
+  return known_retention[name]
+end
+
+local function erase_job(id) redis.call("DEL", job_key(id), attempts_key(id)) end
+
+-- The job's hash must be whole by now: with a number of 0 it is gone when this returns.
+local function finish_job(id, state, queue)
+  local index = finished_key(state, queue)
+  local keep = retention_of(state, queue)
+  redis.call("ZADD", index, now, id)
+  redis.call("ZADD", purges_key, "NX", now + keep.age_ms, state .. ":" .. queue)
+  local excess = math.min(2, redis.call("ZCARD", index) - keep.count)
+  if excess > 0 then
+    local popped = redis.call("ZPOPMIN", index, excess)
+    for at = 1, #popped, 2 do erase_job(popped[at]) end
+  end
+end

@@ -1,0 +1,24 @@
+-- Every key of a shard, named here and nowhere else. All carry the shard's hash tag, so a script stays in one slot.
+--
+-- A lane is `<queue>`, or `<queue>#<key>` for the jobs of one throttle key; `#` is not allowed in queue names.
+
+local shard = KEYS[1] -- the shard's root, e.g. co:{3}
+
+local queues_key = shard .. ":queues" -- zset: queue -> instant from which it may be claimed from (the outer wheel)
+local deadlines_key = shard .. ":deadlines" -- zset: queue -> earliest lease or deadline in it; may be early, never late
+local purges_key = shard .. ":purges" -- zset: `<state>:<queue>` -> when its oldest finished job is to be purged
+local known_queues_key = shard .. ":known_queues" -- set: every queue that ever had a job or settings
+local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick; inf when there is none
+
+local function job_key(id) return shard .. ":job:" .. id end -- hash
+local function attempts_key(id) return shard .. ":attempts:" .. id end -- list of JSON
+local function waiting_key(lane) return shard .. ":waiting:" .. lane end -- zset: job -> run-at
+local function lanes_key(queue) return shard .. ":lanes:" .. queue end -- zset: lane -> instant (the inner wheel)
+local function retrying_key(queue) return shard .. ":retrying:" .. queue end -- zset: job -> run-at, after a failed attempt
+local function running_key(queue) return shard .. ":running:" .. queue end -- zset: job -> lease or deadline
+local function finished_key(state, queue) return shard .. ":" .. state .. ":" .. queue end -- zset: job -> finished-at
+local function queue_key(queue) return shard .. ":queue:" .. queue end -- hash: settings and token bucket
+local function schedule_key(id) return shard .. ":schedule:" .. id end -- hash
+local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
+
+local function queue_of(lane) return string.match(lane, "^[^#]+") end

@@ -1,0 +1,80 @@
+-- Read a page of one queue's jobs in one state, in a stable order: waiting jobs by run-at, the others newest first.
+--
+-- The page begins behind `after_score`, `after_id` (where the last one ended; both empty at the start), wherever
+-- these jobs may be now. At most `scan` entries are looked at, so a page may be short before the end.
+--
+-- Returns {"ok", now, {{id, {field, value, ...}, attempts}, ...}, score, id}; `score` is "" at the end, else the place
+-- to go on from. `attempts` holds the last attempt only.
+
+-- @include lib/view
+
+local queue = ARGV[1]
+local state = ARGV[2] -- a shown state
+local after_score = ARGV[3]
+local after_id = ARGV[4]
+local limit = tonumber(ARGV[5])
+local scan = tonumber(ARGV[6])
+
+-- How the entries of an index are ordered: by score, then by id, both in `direction`.
+local function rank_behind(index, direction, score, id)
+  if score == "" then return 0 end
+  local low = redis.call("ZCOUNT", index, direction == 1 and "-inf" or "(" .. score, direction == 1 and "(" .. score or "+inf")
+  local high = low + redis.call("ZCOUNT", index, score, score)
+  local command = direction == 1 and "ZRANGE" or "ZREVRANGE"
+  while low < high do -- Many may share the score: halve, do not walk.
+    local middle = math.floor((low + high) / 2)
+    local member = redis.call(command, index, middle, middle)[1]
+    local is_behind = direction == 1 and member > id or direction == -1 and member < id
+    if is_behind then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+local views, last_score, last_id, looked = {}, "", "", 0
+
+-- Returns true when the page is full or has looked at enough.
+local function read_index(index, direction, wanted)
+  local command = direction == 1 and "ZRANGE" or "ZREVRANGE"
+  local rank = rank_behind(index, direction, after_score, after_id)
+  while true do
+    local entries = redis.call(command, index, rank, rank + 99, "WITHSCORES")
+    for at = 1, #entries, 2 do
+      if #views >= limit or looked >= scan then return true end
+      looked = looked + 1
+      last_id, last_score = entries[at], entries[at + 1]
+      local verdict = wanted(last_id, tonumber(last_score))
+      if verdict == nil then return false end
+      local view = verdict and job_view(last_id, -1)
+      if view then views[#views + 1] = view end
+    end
+    if #entries < 200 then return false end
+    rank = rank + 100
+  end
+end
+
+local function any() return true end
+
+-- Of the waiting: what is due comes first; nil ends the walk.
+local function is_due(_, score) if score <= now then return true end end
+local function is_later(_, score) return score > now end
+local function is_fresh(id, score) return score > now and not redis.call("ZSCORE", retrying_key(queue), id) end
+
+local more
+if state == "queued" or state == "scheduled" then
+  -- Later jobs need not be looked for among those that are due.
+  if state == "scheduled" and (after_score == "" or tonumber(after_score) < now) then
+    after_score, after_id = string.format("%.0f", now), "\255"
+  end
+  more = read_index(waiting_key(queue), 1, state == "queued" and is_due or is_fresh)
+elseif state == "retrying" then
+  if after_score == "" or tonumber(after_score) < now then
+    after_score, after_id = string.format("%.0f", now), "\255"
+  end
+  more = read_index(retrying_key(queue), 1, is_later)
+elseif state == "running" then
+  more = read_index(running_key(queue), 1, any)
+else
+  more = read_index(finished_key(state, queue), -1, any)
+end
+
+return { "ok", now, views, more and last_score or "", more and last_id or "" }

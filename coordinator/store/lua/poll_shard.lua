@@ -1,0 +1,7 @@
+-- Read how soon the shard has something to do: four instants in one trip.
+--
+-- Returns {"ok", claim_in, expire_in, fire_in, purge_in} in ms: 0 is now, -1 is never.
+
+-- @include lib/wheel
+
+return { "ok", due_in(queues_key), due_in(deadlines_key), due_in(schedules_key), due_in(purges_key) }

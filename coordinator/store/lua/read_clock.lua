@@ -1,0 +1,7 @@
+-- Read the clock that all scores are made of.
+--
+-- Returns {"ok", now}.
+
+-- @include lib/clock
+
+return { "ok", now }

@@ -1,0 +1,102 @@
+-- End attempts: the only script that does, whether a receipt, a failed call or a missed deadline says so.
+--
+--   succeed  any attempt of a job that is not final: the work is done, whatever waits or runs again
+--   retry    wait again with the attempt spent           } only the current attempt,
+--   spare    wait again with the attempt given back      } by number and nonce
+--   die, cancel                                          }
+--
+-- Returns {"ok", {{reply, state}, ...}, due_in_ms} with a reply per row:
+--   "ok"                the attempt is settled; `state` is the job's state now
+--   "already_recorded"  the very same was said before; nothing changed
+--   "stale_receipt"     the job is final, or the attempt is over or was never made; kept in the log, nothing changed
+--   "job_not_found"
+-- flags: allow-oom
+
+-- @include lib/attempt_log
+-- @include lib/fence
+-- @include lib/finish
+-- @include lib/rows
+-- @include lib/waiting
+-- @include lib/wheel
+
+-- Rows from ARGV[2], each: id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status
+
+local FINAL = { succeed = "succeeded", die = "dead", cancel = "cancelled" }
+
+local function is_final(state) return state == "succeeded" or state == "dead" or state == "cancelled" end
+
+-- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
+local function refusal(job, row)
+  if not job.state then return "job_not_found" end
+  -- Any success repeats a success; anything else only repeats itself when it comes from the same attempt.
+  local was_said = job.outcome == row.outcome
+    and (row.verb == "succeed" or row.nonce == "" or row.nonce == job.nonce)
+  if is_final(job.state) then return was_said and "already_recorded" or "stale_receipt" end
+  if job.attempt + job.snoozes + job.throttles == 0 then return "stale_receipt" end
+  if row.verb == "succeed" then return nil end
+  if not is_running_as(job, row.attempt, row.nonce) then
+    return job.state == "waiting" and was_said and "already_recorded" or "stale_receipt"
+  end
+  if row.lapsed ~= "" and tonumber(redis.call("ZSCORE", running_key(job.queue), job.id)) > now then
+    return "stale_receipt" -- Its holder was only slow, and has renewed the lease since.
+  end
+end
+
+local function leave_index(job)
+  if job.state == "running" then
+    redis.call("ZREM", running_key(job.queue), job.id)
+    redis.call("HDEL", job_key(job.id), "holder", "deadline_at")
+  else
+    drop_waiting(job.id, job.lane, job.attempt)
+  end
+end
+
+local function wait_again(job, row)
+  local run_at = now + tonumber(row.delay_ms)
+  local spent = job.attempt
+  if row.verb == "spare" then
+    spent = spent - 1
+    redis.call("HINCRBY", job_key(job.id), row.outcome == "throttled" and "throttles" or "snoozes", 1)
+  elseif row.outcome == "lost" then
+    redis.call("HINCRBY", job_key(job.id), "lost", 1)
+  end
+  redis.call("HSET", job_key(job.id), "state", "waiting", "attempt", spent, "run_at", run_at, "outcome", row.outcome)
+  put_waiting(job.id, job.lane, run_at, spent)
+  return "waiting"
+end
+
+local function finish(job, row)
+  local state = FINAL[row.verb]
+  redis.call("HSET", job_key(job.id), "state", state, "outcome", row.outcome, "finished_at", now)
+  if row.reason ~= "" then redis.call("HSET", job_key(job.id), "reason", row.reason) end
+  if row.result ~= "" then redis.call("HSET", job_key(job.id), "result", row.result) end
+  finish_job(job.id, state, job.queue)
+  return state
+end
+
+local queues = {}
+
+local function settle(row)
+  local job = load_attempt(row.id)
+  local refused = refusal(job, row)
+  local attempt = row.attempt ~= "" and row.attempt or job.attempt
+  if refused == "stale_receipt" and row.lapsed == "" then
+    log_stale(row.id, attempt_entry({}, attempt, "stale", row.http_status, row.error))
+  end
+  if refused then return { refused, job.state or "" } end
+  leave_index(job)
+  -- A success at the first call is told by the job's own fields.
+  if row.verb ~= "succeed" or job.attempt + job.snoozes + job.throttles > 1 then
+    log_attempt(row.id, attempt_entry(job, attempt, row.outcome, row.http_status, row.error))
+  end
+  queues[job.queue] = true
+  return { "ok", FINAL[row.verb] and finish(job, row) or wait_again(job, row) }
+end
+
+local replies = {}
+for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status in each_row(2, 11) do
+  replies[#replies + 1] = settle({ id = id, attempt = attempt, nonce = nonce, lapsed = lapsed, verb = verb,
+    outcome = outcome, delay_ms = delay_ms, reason = reason, error = error, result = result, http_status = http_status })
+end
+
+return { "ok", replies, offer_queues(queues) }
