@@ -42,5 +42,5 @@ def set_up_logging(level: str) -> None:
     handler.setFormatter(TerminalLines() if sys.stderr.isatty() else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # One line per request or call would drown what matters.
-    for name in ("httpx", "httpcore", "uvicorn.access", "aiohttp.access"):
+    for name in ("httpx", "httpcore", "uvicorn.error", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,10 +5,13 @@ grace, and the rest is left to its receipts. A second signal ends the process at
 """
 
 import asyncio
+import contextlib
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
 
 import uvicorn
 from litestar import Litestar
@@ -61,6 +64,24 @@ class _Server(uvicorn.Server):
         self._meanwhile = meanwhile
         self._task: asyncio.Task[None] | None = None
         self.went_well = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals begin the drain, and that is all: the server's own way raises them again when it has ended."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, any further one ends at once."""
+        del sig, frame
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -6,6 +6,7 @@ itself much later, and elsewhere.
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Meta, Raw, Struct
 
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
-from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec
+from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.queue import RETENTION_DEFAULTS, FinalState, QueueSettings, Rate, Retention
 from coordinator.domain.recurrence import EVERY_LEAST_MS, Rule, next_tick, parse_cron
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
@@ -81,6 +82,15 @@ class NewJobBody(_Body):
         return self.cron is not None or self.every is not None
 
 
+class ListQuery(_Body):
+    """`GET /job?…`."""
+
+    queue: QueueName | None = None
+    state: State | None = None
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=1024)] | None = None
+
+
 class RateBody(_Body):
     limit: Annotated[int, Meta(ge=1, le=1_000_000)]
     period: Duration = 1000
@@ -119,6 +129,14 @@ def decode(raw: bytes, shape: type[Body]) -> Body:
         raise _invalid(str(error), shape) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
+
+
+def decode_query(given: Mapping[str, str], shape: type[Body]) -> Body:
+    """The query parameters as `shape`. Raises `Invalid`."""
+    try:
+        return msgspec.convert(dict(given), shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), shape) from None
 
 
 def _invalid(message: str, shape: type[Struct]) -> Invalid:

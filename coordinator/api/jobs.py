@@ -6,10 +6,9 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import ReceiptAnswer, job_answer, json_response, schedule_answer
-from coordinator.api.bodies import NewJobBody, decode, schedule_of, spec_of, start_of
+from coordinator.api.bodies import ListQuery, NewJobBody, decode, decode_query, schedule_of, spec_of, start_of
 from coordinator.api.context import Request, replica_of
 from coordinator.api.listing import read_page
-from coordinator.domain.job import State
 from coordinator.domain.receipt import parse_receipt
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
@@ -63,11 +62,10 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
 
 
 @get("/job")
-async def list_jobs(
-    request: Request, queue: str | None = None, state: State | None = None, limit: int = 50, cursor: str | None = None
-) -> Response[bytes]:
+async def list_jobs(request: Request) -> Response[bytes]:
     """A page of jobs; waiting ones by run-at, the others newest first, queue by queue."""
-    jobs, after = await read_page(replica_of(request).store, queue, state, limit, cursor)
+    query = decode_query(request.query_params, ListQuery)
+    jobs, after = await read_page(replica_of(request).store, query)
     return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
 
 

@@ -10,12 +10,12 @@ import binascii
 
 import msgspec
 
+from coordinator.api.bodies import ListQuery
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import Job, State
 from coordinator.errors import Invalid
 from coordinator.store.open import Store
 
-PAGE_LIMIT = 200
 LISTS_LIMIT = 100
 """Lists that one page looks into; thousands of empty queues must not make one request slow."""
 
@@ -31,28 +31,24 @@ class Cursor(msgspec.Struct, array_like=True):
     id: str = ""
 
 
-async def read_page(
-    store: Store, queue: str | None, state: State | None, limit: int, cursor: str | None
-) -> tuple[list[Job], str | None]:
+async def read_page(store: Store, query: ListQuery) -> tuple[list[Job], str | None]:
     """Up to `limit` jobs and the cursor of the next page, None at the end. Raises `Invalid`."""
-    if not 1 <= limit <= PAGE_LIMIT:
-        raise Invalid("limit", f"{limit} is not between 1 and {PAGE_LIMIT}")
-    queues = await store.queues.names() if queue is None else [queue]
-    states = STATES if state is None else (state,)
+    queues = await store.queues.names() if query.queue is None else [query.queue]
+    states = STATES if query.state is None else (query.state,)
     lists = [Cursor(name, listed) for name in queues for listed in states]
-    if cursor is not None:
-        place = _read_cursor(cursor)
+    if query.cursor is not None:
+        place = _read_cursor(query.cursor)
         rank = (place.queue, STATES.index(place.state))
         lists = [found for found in lists if (found.queue, STATES.index(found.state)) >= rank]
         if lists and (lists[0].queue, lists[0].state) == (place.queue, place.state):
             lists[0] = place
     jobs: list[Job] = []
     for looked, at in enumerate(lists):
-        if len(jobs) >= limit or looked >= LISTS_LIMIT:
+        if len(jobs) >= query.limit or looked >= LISTS_LIMIT:
             return jobs, _write_cursor(at)
         shard = shard_of_queue(at.queue, store.shards)
         after = (at.score, at.id) if at.score else None
-        page = await store.jobs.list(shard, at.queue, at.state, after=after, limit=limit - len(jobs))
+        page = await store.jobs.list(shard, at.queue, at.state, after=after, limit=query.limit - len(jobs))
         jobs += page.jobs
         if page.after:
             return jobs, _write_cursor(Cursor(at.queue, at.state, *page.after))
