@@ -6,13 +6,10 @@ from contextlib import asynccontextmanager
 from litestar import Litestar, asgi
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from coordinator import __version__
-from coordinator.api import jobs, problems, queues, system, workers
-from coordinator.api.bodies import ARGS_LIMIT_BYTES
+from coordinator.api import jobs, openapi, problems, queues, system, workers
+from coordinator.api.bodies import BODY_LIMIT_BYTES
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
@@ -20,9 +17,6 @@ from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
 from coordinator.store.open import Store
-
-BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
-"""The args and all that may stand beside them."""
 
 HANDLERS: list[ControllerRouterHandler] = [
     jobs.enqueue_job,
@@ -39,6 +33,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     workers.delete_worker,
     system.health,
     system.ready,
+    openapi.read_openapi,
 ]
 
 
@@ -68,12 +63,8 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
             HTTPException: problems.refuse_http,
             Exception: problems.fail,
         },
-        openapi_config=OpenAPIConfig(
-            title="coordinator",
-            version=__version__,
-            path="/",
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        ),
+        # Ours is made by `api/openapi.py`: the framework's sees no further than a raw body.
+        openapi_config=None,
         request_max_body_size=BODY_LIMIT_BYTES,
         logging_config=None,
     )

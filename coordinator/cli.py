@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -15,10 +16,12 @@ from coordinator import __version__, demo
 from coordinator.app import build_app
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
-from coordinator.server import bind, serve
+from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.open import IN_PROCESS_URL, check_server, open_store
+from coordinator.store.open import IN_PROCESS_URL, Store, check_server, open_store
+
+log = logging.getLogger(__name__)
 
 DATA_DIR = Path(".coordinator")
 
@@ -39,15 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(os.environ, options)
         set_up_logging(settings.log_level)
         if command == "health":
-            return _health(own["url"] or f"http://{settings.host}:{settings.port}")
+            return _health(own["url"] or replace(settings, public_url="").own_url)
         if command == "dev":
-            return asyncio.run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
-        return asyncio.run(_serve(settings))
+            return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
+        return run(_serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"coordinator: {error}\n")
         return 2
     except CoordinatorError as error:
-        sys.stderr.write(f"coordinator: {error}\n")
+        sys.stderr.write(f"coordinator: {error}{f' ({error.__cause__})' if error.__cause__ else ''}\n")
         return 1
 
 
@@ -58,20 +61,35 @@ async def _serve(settings: Settings) -> int:
             "no store: set COORDINATOR_REDIS_URL or --redis-url, e.g. redis://localhost:6379. "
             "To try things without one, run: coordinator dev"
         )
+    _refuse_open_door(settings)
+    store = _open(settings.redis_url, settings)
+    await check_server(store)
+    listener = bind(settings)
+    await store.leadership.agree_on_shards()
+    if not settings.token_list:
+        log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
+    settings = replace(settings, port=listener.getsockname()[1])
+    return 0 if await serve(build_app(settings, store), listener) else 1
+
+
+def _refuse_open_door(settings: Settings) -> None:
     if not settings.is_loopback and not settings.token_list:
         raise SettingsError(
             f"--host {settings.host} lets others connect, and there is no token: anybody could enqueue and settle jobs. "
             "Set COORDINATOR_TOKENS to a long random text, or listen on 127.0.0.1."
         )
-    store = open_store(settings.redis_url, prefix=settings.prefix, shards=settings.shards)
-    await check_server(store)
-    listener = bind(settings)
-    settings = replace(settings, port=listener.getsockname()[1])
-    return 0 if await serve(build_app(settings, store), listener) else 1
+
+
+def _open(url: str, settings: Settings) -> Store:
+    try:
+        return open_store(url, prefix=settings.prefix, shards=settings.shards)
+    except ValueError as error:
+        raise SettingsError(f"--redis-url {_without_password(url)} cannot be used: {error}") from None
 
 
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
     """One replica with a store and a function of its own, to try things."""
+    _refuse_open_door(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:
@@ -80,7 +98,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
     try:
         if embedded:
             embedded.start()
-        store = open_store(url, prefix=settings.prefix, shards=settings.shards)
+        store = _open(url, settings)
+        await store.leadership.agree_on_shards()
         app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
         token = settings.token_list[0] if settings.token_list else ""
 
@@ -117,11 +136,13 @@ def _without_password(url: str) -> str:
 
 def _health(url: str) -> int:
     """Ask a replica whether it lives."""
+    # A proxy of the environment is for the world outside.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=3) as answer:  # noqa: S310 - the user's own URL
+        with opener.open(f"{url.rstrip('/')}/health", timeout=3) as answer:
             sys.stdout.write(answer.read().decode() + "\n")
             return 0
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         sys.stderr.write(f"coordinator: {url} does not answer: {error}\n")
         return 1
 

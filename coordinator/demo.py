@@ -32,8 +32,11 @@ async def demo_function(scope: Any, receive: Receive, send: Send) -> None:  # no
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    receipt = await _work(msgspec.json.decode(body))
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    try:
+        status, receipt = 200, await _work(msgspec.json.decode(body))
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        status, receipt = 400, {"error": f"this is no call of a coordinator, or its args cannot be used: {error}"}
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": msgspec.json.encode(receipt)})
 
 

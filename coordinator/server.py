@@ -7,7 +7,6 @@ grace, and the rest is left to its receipts. A second signal ends the process at
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -34,10 +33,21 @@ def bind(settings: Settings) -> socket.socket:
         listener.bind((settings.host, settings.port))
     except OSError as error:
         listener.close()
-        msg = f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno or 0)}. Choose another --port."
+        remedy = "an address of this machine as --host" if isinstance(error, socket.gaierror) else "another --port"
+        msg = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}. Choose {remedy}."
         raise SettingsError(msg) from None
     listener.listen(BACKLOG)
     return listener
+
+
+def run(main: Coroutine[None, None, int]) -> int:
+    """Run to the end, on the faster event loop where it is installed."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - the extra `fast`
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 async def serve(
@@ -85,6 +95,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started:
+            log.info("listening", extra={"address": [str(listener.getsockname()) for listener in sockets or ()]})
         if self._meanwhile and self.started:
             self._task = asyncio.create_task(self._meanwhile())
             self._task.add_done_callback(self._finish)

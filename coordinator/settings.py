@@ -16,9 +16,9 @@ from coordinator.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "COORDINATOR_"
 
-# Kubernetes sets these in every pod when a Service is named `coordinator`; they are not meant for us.
-_KUBERNETES = re.compile(r"COORDINATOR_(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP)\w*)")
-_KUBERNETES_PORT = re.compile(r"(tcp|udp)://")
+# Kubernetes sets these in every pod when a Service is named `coordinator` or `coordinator-…`; they are not for us.
+_KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 def _setting(text: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 - handed on to msgspec as they are
@@ -93,7 +93,8 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         if name not in Settings.__struct_fields__:
             raise SettingsError(f"{variable} is not a setting.{_suggestion(name)}")
-        values[name] = _read(variable, name, text)
+        # A secret that comes from a file mostly ends with a line feed.
+        values[name] = _read(variable, name, text.strip())
     for name, value in flags.items():
         if value is not None:
             values[name] = _read(f"--{name.replace('_', '-')}", name, value)
@@ -102,7 +103,7 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
 
 def _is_foreign(variable: str, text: str) -> bool:
     return bool(
-        _KUBERNETES.fullmatch(variable) or (variable == "COORDINATOR_PORT" and _KUBERNETES_PORT.match(text))
+        _KUBERNETES.fullmatch(variable) or (variable.endswith("_PORT") and _KUBERNETES_PORT.match(text))
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from coordinator.calling.caller import RESERVED_HEADERS
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
@@ -23,11 +24,21 @@ from coordinator.domain.worker import Ack, Worker, url_problem
 from coordinator.errors import BadRequest, Invalid, TooLarge
 
 ARGS_LIMIT_BYTES = 256 * 1024
+BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
+"""The args and all that may stand beside them."""
+
+NESTING_LIMIT = 256
+"""Lists and objects inside one another. A JSON reader's own limit depends on the stack that it is called on: what one
+place had just accepted, another could not read, nor any job on the same page."""
+
 TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS = 1000, 86_400_000
 RATE_PERIOD_MOST_MS = 86_400_000
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$"
-QUEUE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$"
+# In Python `$` also matches before a last line feed; in JSON Schema it does not.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$(?!\n)"
+QUEUE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$(?!\n)"
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}", re.ASCII)
+HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,8192}", re.ASCII)
 HIDDEN = "[hidden]"
 """Stands in an answer for a header's value, which may be a secret."""
 
@@ -38,6 +49,7 @@ Instant = int | float | str
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{]|[\]}])', re.DOTALL)
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
 
 Body = TypeVar("Body", bound=Struct)
@@ -124,11 +136,27 @@ class WorkerBody(_Body):
 def decode(raw: bytes, shape: type[Body]) -> Body:
     """The body as `shape`. Raises `BadRequest` if it is no JSON, `Invalid` if a field is wrong."""
     try:
-        return msgspec.json.decode(raw, type=shape)
+        # Raw fields are skipped over, not read: bad UTF-8 would be found by the function that is sent it.
+        raw.decode()
+        body = msgspec.json.decode(raw, type=shape)
+        check_nesting(raw)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), shape) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
+    return body
+
+
+def check_nesting(raw: bytes) -> None:
+    """Refuse a body that is nested too deep. Only for what is known to be JSON. Raises `BadRequest`."""
+    if raw.count(b"[") + raw.count(b"{") <= NESTING_LIMIT:
+        return
+    depth = 0
+    for bracket in _NESTING.findall(raw):
+        if bracket:
+            depth += 1 if bracket in b"[{" else -1
+        if depth > NESTING_LIMIT:
+            raise BadRequest("invalid_json", f"The body is nested deeper than {NESTING_LIMIT} lists and objects.")
 
 
 def decode_query(given: Mapping[str, str], shape: type[Body]) -> Body:
@@ -147,6 +175,9 @@ def _invalid(message: str, shape: type[Struct]) -> Invalid:
         return Invalid(_joined(path, unknown["field"]), f"is not a field; did you mean {near[0]}?" if near else "is not a field")
     if missing := _MISSING.match(text):
         return Invalid(_joined(path, missing["field"]), "is required")
+    if "matching regex" in text:
+        names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
+        return Invalid(path, f"is not a name: {names}")
     return Invalid(path or "body", text[:1].lower() + text[1:])
 
 
@@ -197,8 +228,8 @@ def start_of(body: NewJobBody) -> tuple[int, int]:
     return 0, 0 if body.delay is None else parse_duration(body.delay, "delay")
 
 
-def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
-    """The schedule that the body asks for. Raises `Invalid`, also if it would never fire."""
+def schedule_of(body: NewJobBody, spec: Spec, now: int) -> Schedule:
+    """The schedule that the body asks for. Raises `Invalid`, also if it would never fire after `now` (Unix ms)."""
     if body.cron is not None and body.every is not None:
         raise Invalid("every", "cannot stand beside cron; give one of them")
     if body.delay is not None:
@@ -218,8 +249,9 @@ def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
         start_at=None if start is None else parse_instant(start, "startAt" if body.run_at is None else "runAt", timezone),
         end_at=None if body.end_at is None else parse_instant(body.end_at, "endAt", timezone),
     )
-    if rule.end_at is not None and next_tick(rule, (rule.start_at or 0) - 1) is None:
-        raise Invalid("endAt", "comes before the first tick")
+    if next_tick(rule, now) is None:
+        path = "endAt" if rule.end_at is not None else "runAt" if body.start_at is None else "startAt"
+        raise Invalid(path, "leaves no tick that is still to come")
     window = body.misfire_window
     return Schedule(
         rule=rule,
@@ -253,8 +285,7 @@ def worker_of(body: WorkerBody) -> Worker:
     if problem := url_problem(body.url):
         raise Invalid("url", problem)
     for name, value in body.headers.items():
-        if value == HIDDEN:
-            raise Invalid(f"headers.{name}", f"is {HIDDEN}, which stands for a value that is not shown; give the value")
+        _check_header(name, value)
     timeout = body.timeout
     return Worker(
         url=body.url,
@@ -265,6 +296,19 @@ def worker_of(body: WorkerBody) -> Worker:
         else parse_duration(timeout, "timeout", least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS),
         queue=body.queue,
     )
+
+
+def _check_header(name: str, value: str) -> None:
+    """The caller checks these too, but there the error would be every job's."""
+    path = f"headers.{name[:64]}"
+    if not HEADER_NAME.fullmatch(name):
+        raise Invalid(path, "cannot be the name of a header: letters, digits and - _ . ! # $ % & ' * + ^ ` | ~")
+    if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
+        raise Invalid(path, "is set by the coordinator or by the connection; leave it out")
+    if value == HIDDEN:
+        raise Invalid(path, f"is {HIDDEN}, which stands for a value that is not shown; give the value")
+    if not HEADER_VALUE.fullmatch(value):
+        raise Invalid(path, "has a value that cannot be sent: one line of printable ASCII, at most 8192 characters")
 
 
 def _camel(name: str) -> str:

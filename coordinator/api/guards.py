@@ -6,6 +6,7 @@ nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both ar
 """
 
 import hmac
+from ipaddress import ip_address
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -18,7 +19,6 @@ PUBLIC = {"public": True}
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -45,10 +45,17 @@ def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
 
 
 def _check_origin(connection: Connection) -> None:
-    host = connection.headers.get("host", "localhost")
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    if name not in _LOCAL_NAMES or connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    if not _is_local(connection.headers.get("host", "localhost")) or connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise Forbidden("forbidden", "Without COORDINATOR_TOKENS only local programs may call; web pages may not.")
+
+
+def _is_local(host: str) -> bool:
+    """Whether a Host header names this machine. An address cannot be anybody's DNS name, a name can."""
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    try:
+        return name.lower() == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_media_type(connection: Connection, *, has_token: bool) -> None:

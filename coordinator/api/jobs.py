@@ -6,14 +6,24 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import ReceiptAnswer, job_answer, json_response, schedule_answer
-from coordinator.api.bodies import ListQuery, NewJobBody, decode, decode_query, schedule_of, spec_of, start_of
+from coordinator.api.bodies import (
+    ListQuery,
+    NewJobBody,
+    check_nesting,
+    decode,
+    decode_query,
+    schedule_of,
+    spec_of,
+    start_of,
+)
 from coordinator.api.context import Request, replica_of
 from coordinator.api.listing import read_page
+from coordinator.domain.job import FINAL_STATES
 from coordinator.domain.receipt import parse_receipt
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
 from coordinator.errors import Conflict, Invalid, NotFound
-from coordinator.store.jobs import job_not_found
+from coordinator.store.jobs import Settled, job_not_found
 
 
 @post("/job")
@@ -31,7 +41,7 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
         )
     spec = spec_of(asked, worker)
     if asked.is_schedule:
-        stored = await replica.intake.schedule(schedule_of(asked, spec))
+        stored = await replica.intake.schedule(schedule_of(asked, spec, _now()))
         replica.tell(SCHEDULES_CHANGED)
         return _created(stored.id, schedule_answer(stored))
     run_at, delay_ms = start_of(asked)
@@ -43,12 +53,19 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
 async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """End the attempt that the receipt names, or the current one."""
     replica = replica_of(request)
-    receipt = parse_receipt(body, time.time_ns() // 1_000_000)
-    settled = await replica.settler.receive(job_id, receipt)
+    receipt = parse_receipt(body, _now())
+    check_nesting(body)
+    try:
+        settled = await replica.settler.receive(job_id, receipt)
+    except NotFound:
+        settled = Settled("job_not_found", "")
     match settled.reply:
+        case "ok" if settled.state in FINAL_STATES:
+            return json_response(ReceiptAnswer(job_id, settled.state, accepted=True))
         case "ok":
-            state = "retrying" if settled.state == "waiting" else settled.state
-            return json_response(ReceiptAnswer(job_id, state, accepted=True))
+            # How it waits, only the clock tells: a failure may be due at once, a snooze gives the attempt back.
+            job = await replica.store.jobs.read(job_id)
+            return json_response(ReceiptAnswer(job_id, job.state, accepted=True))
         case "already_recorded":
             job = await replica.store.jobs.read(job_id)
             return json_response(ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply))
@@ -107,6 +124,10 @@ async def _is_schedule(replica: Replica, job_id: str) -> bool:
     except NotFound:
         return False
     return True
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _created(new_id: str, body: object) -> Response[bytes]:

@@ -7,6 +7,7 @@ make the walk skip or repeat what stood still.
 
 import base64
 import binascii
+import re
 
 import msgspec
 
@@ -18,6 +19,9 @@ from coordinator.store.open import Store
 
 LISTS_LIMIT = 100
 """Lists that one page looks into; thousands of empty queues must not make one request slow."""
+
+_SCORE = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
+"""An instant as Redis writes it, or nothing."""
 
 STATES: tuple[State, ...] = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
@@ -60,10 +64,11 @@ def _write_cursor(cursor: Cursor) -> str:
 
 
 def _read_cursor(text: str) -> Cursor:
+    cursor: Cursor | None
     try:
         cursor = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
-        if cursor.score:
-            float(cursor.score)
     except (binascii.Error, msgspec.DecodeError, ValueError):
-        raise Invalid("cursor", "is not a cursor of ours; send back the one of the last page, or none") from None
+        cursor = None
+    if cursor is None or (cursor.score and not _SCORE.fullmatch(cursor.score)):
+        raise Invalid("cursor", "is not a cursor of ours; send back the one of the last page, or none")
     return cursor

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
+from coordinator.api.bodies import BODY_LIMIT_BYTES
 from coordinator.api.context import Request
 from coordinator.errors import Refusal, StoreUnavailable, Unauthenticated
 
@@ -26,16 +27,25 @@ def refuse(_: Request, refusal: Refusal) -> Response[bytes]:
     return _problem(refusal.status, body | refusal.extra, headers)
 
 
-def refuse_http(_: Request, error: HTTPException) -> Response[bytes]:
+def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
     """What the framework refuses: an unknown path, a wrong method, a body over the limit."""
-    status = error.status_code
-    body = {
+    status, headers = error.status_code, dict(error.headers or {})
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and "client disconnected" not in error.detail:
+        return fail(request, error)
+    body: dict[str, object] = {
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "code": _CODES.get(status, HTTPStatus(status).phrase.lower().replace(" ", "_")),
+        "code": _CODES.get(status, "bad_request"),
         "detail": error.detail,
     }
-    return _problem(status, body, dict(error.headers or {}))
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            body["detail"] = "There is nothing at this path; GET /openapi.json says what there is."
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            body["detail"] = f"{request.method} is not answered here; these are: {headers.get('allow', 'none')}."
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            body |= {"detail": f"The body is over {BODY_LIMIT_BYTES} bytes.", "limitBytes": BODY_LIMIT_BYTES}
+    return _problem(status, body, headers)
 
 
 def fail(request: Request, error: Exception) -> Response[bytes]:

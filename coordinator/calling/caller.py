@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import httpx
 
@@ -87,8 +88,9 @@ class Caller:
             request = _request(call, int(self._clock()))
         except _UnsendableError as why:
             return not_sent(why.error_type, why.message)
+        limit = asyncio.timeout(call.timeout_s)
         try:
-            async with asyncio.timeout(call.timeout_s) as limit:
+            async with limit:
                 return await self._exchange(request, call.ack)
         # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
         except Exception as why:  # noqa: BLE001
@@ -101,7 +103,8 @@ class Caller:
 
     async def _exchange(self, request: httpx.Request, ack: Ack) -> Outcome:
         response = await self._transport.handle_async_request(request)
-        body, broke = await _read_body(response.stream)
+        # The type allows synchronous streams as well, which no asynchronous transport has.
+        body, broke = await _read_body(cast("httpx.AsyncByteStream", response.stream))
         if broke is not None and response.is_success:
             # Of a failure the status says enough; what a success means stands in the body.
             return lost(ack, _lost_message(broke), response.status_code)
@@ -117,24 +120,25 @@ class _UnsendableError(Exception):
         self.message = message
 
 
-async def _read_body(stream: object) -> tuple[bytes, httpx.TransportError | None]:
+async def _read_body(stream: httpx.AsyncByteStream) -> tuple[bytes, httpx.TransportError | None]:
     """The body as far as it came and as far as we read, and what broke it off if something did."""
-    assert isinstance(stream, httpx.AsyncByteStream)
-    body = b""
+    body: list[bytes] = []
+    size = 0
     try:
         chunks = aiter(stream)
         async for chunk in chunks:
-            body = body + chunk if body else chunk
-            if len(body) > BODY_LIMIT_BYTES:
+            body.append(chunk)
+            size += len(chunk)
+            if size > BODY_LIMIT_BYTES:
                 if isinstance(chunks, AsyncGenerator):
                     await chunks.aclose()
                 break
     except httpx.TransportError as why:
-        return body, why
+        return b"".join(body), why
     finally:
         # Closes the connection if the body was not read to its end, also when we are cancelled.
         await stream.aclose()
-    return body, None
+    return b"".join(body), None
 
 
 def _request(call: Call, sent_at: int) -> httpx.Request:

@@ -41,7 +41,7 @@ def open_transport(context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTran
     `context` says which certificates are trusted; by default the public roots that come with httpx.
     """
     try:
-        from coordinator.calling.aiohttp_transport import AiohttpTransport
+        from coordinator.calling.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - an extra, may be absent
     except ImportError:
         return open_httpx_transport(context)
     return AiohttpTransport(context or public_roots())

@@ -20,7 +20,7 @@ _UNIT_MS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s":
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
 # Each unit at most once and the larger first, so that a slip such as "1m30h" is not read as something.
-_COMPOUND = re.compile("".join(rf"(?:{_NUMBER} ?{unit}(?![a-z]) ?)?" for unit in _UNIT_MS), re.ASCII)
+_COMPOUND = re.compile("".join(rf"(?:{_NUMBER} ?{unit} ?)?" for unit in _UNIT_MS), re.ASCII)
 _ISO_8601 = re.compile(
     rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=\d)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?", re.ASCII
 )

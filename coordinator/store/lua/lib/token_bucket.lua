@@ -16,7 +16,7 @@ local function whole_tokens(queue) return math.floor(queue.tokens + EPSILON) end
 local function token_instant(queue)
   local short = 1 - queue.tokens
   if short <= EPSILON then return now end
-  return now + math.ceil(short * queue.rate_period_ms / queue.rate_limit)
+  return queue.refilled_at + math.ceil(short * queue.rate_period_ms / queue.rate_limit)
 end
 
 local function save_tokens(queue)

@@ -7,6 +7,15 @@
 -- @include lib/keys
 -- @include lib/token_bucket
 
+-- A place behind all that became claimable before this turn. Those that one script serves stand a microsecond apart, in
+-- the order in which they were served: were they level, their names would decide who comes first every time.
+local served = 0
+
+local function next_turn()
+  served = served + 1
+  return string.format("%.3f", math.min(turn + served * 0.001, now + 0.999))
+end
+
 local function load_queue(name)
   local field = redis.call("HMGET", queue_key(name),
     "paused", "concurrency", "rate_limit", "rate_period_ms", "rate_burst", "tokens", "refilled_at")
@@ -42,13 +51,13 @@ local function queue_instant(queue)
   return instant
 end
 
--- After a claim: the queue goes behind all that became claimable before this turn.
+-- After a claim: the queue goes to the end of the line.
 local function turn_queue(queue)
   local instant = queue_instant(queue)
   if not instant then
     redis.call("ZREM", queues_key, queue.name)
   else
-    redis.call("ZADD", queues_key, instant > now and instant or turn, queue.name)
+    redis.call("ZADD", queues_key, instant > now and instant or next_turn(), queue.name)
   end
 end
 
@@ -57,8 +66,10 @@ end
 local function offer_queue(queue)
   local instant = queue_instant(queue)
   if not instant then return nil end
-  instant = math.max(math.ceil(instant), now)
-  if redis.call("ZADD", queues_key, "LT", "CH", instant, queue.name) == 1 then return instant - now end
+  instant = math.max(instant, turn)
+  if redis.call("ZADD", queues_key, "LT", "CH", string.format("%.3f", instant), queue.name) == 1 then
+    return math.floor(instant - now)
+  end
 end
 
 -- Offers each queue of a set of names. Returns the least of `offer_queue`, or -1.
@@ -75,5 +86,6 @@ end
 local function due_in(wheel)
   local head = redis.call("ZRANGE", wheel, 0, 0, "WITHSCORES")
   if not head[1] or head[2] == "inf" then return -1 end
-  return math.max(0, math.ceil(tonumber(head[2]) - now))
+  -- What has a fraction of a millisecond is a turn, and has come within its millisecond.
+  return math.max(0, math.floor(tonumber(head[2]) - now))
 end

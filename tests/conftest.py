@@ -1,0 +1,121 @@
+"""What all tests share: stores on every server that this machine has, each with a clock of its own.
+
+`store` runs a test once per server: in process, on Valkey (from the `embedded` extra) and on Redis where it is installed.
+`real_store` leaves the imitation out. Time stands still in both; `clock.advance(ms)` moves it.
+"""
+
+import itertools
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from coordinator.store.embedded import EmbeddedServer, Program, bundled_program, identify
+from coordinator.store.open import IN_PROCESS_URL, Store, open_store
+
+START = 1_800_000_000_000
+"""The instant at which every test begins."""
+
+_prefixes = itertools.count()
+
+
+def programs() -> dict[str, Program]:
+    """The real servers on this machine, by family."""
+    bundled = bundled_program()
+    path = shutil.which("redis-server")
+    installed = identify(path) if path else None
+    return {name: program for name, program in (("valkey", bundled), ("redis", installed)) if program}
+
+
+PROGRAMS = programs()
+REAL = list(PROGRAMS)
+
+
+def pytest_report_header() -> str:
+    """Say what the tests run on."""
+    found = ", ".join(program.name for program in PROGRAMS.values()) or "none"
+    return f"servers: {found} and the in-process imitation"
+
+
+def pytest_configure() -> None:
+    """In CI every server must be there: a skip would pass for a test."""
+    missing = {"valkey", "redis"} - set(PROGRAMS)
+    if os.environ.get("CI") == "true" and missing:
+        raise pytest.UsageError(f"in CI these servers are needed and missing: {', '.join(sorted(missing))}")
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """Starts each kind of server once; a call with its family gives its URL."""
+    running: dict[str, EmbeddedServer] = {}
+
+    def url_of(family: str) -> str:
+        if family == "in-process":
+            return IN_PROCESS_URL
+        if family not in running:
+            running[family] = EmbeddedServer(PROGRAMS[family], tmp_path_factory.mktemp(family))
+            running[family].start()
+        return running[family].url
+
+    yield url_of
+    for server in running.values():
+        server.stop()
+
+
+class Clock:
+    """The clock of a store's scripts, in Unix ms."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.now = START
+
+    async def set(self, now: int) -> None:
+        """Set all shards' clocks."""
+        self.now = now
+        for shard in range(self._store.shards):
+            await self._store.connection.call("SET", f"{self._store.connection.root(shard)}:clock", now)
+
+    async def advance(self, ms: int) -> None:
+        """Move time on, or back."""
+        await self.set(self.now + ms)
+
+
+def _fresh_store(url: str) -> Store:
+    # A prefix of its own keeps a test's keys from all others on the same server.
+    return open_store(url, prefix=f"t{next(_prefixes)}", shards=2, test_clock=True)
+
+
+@pytest.fixture(params=["in-process", *REAL])
+async def store(request: pytest.FixtureRequest, server_url: Callable[[str], str]) -> AsyncIterator[Store]:
+    """An empty store with a standing clock, once per server."""
+    opened = _fresh_store(server_url(request.param))
+    await Clock(opened).set(START)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(params=REAL)
+async def real_store(request: pytest.FixtureRequest, server_url: Callable[[str], str]) -> AsyncIterator[Store]:
+    """An empty store with a standing clock, once per real server."""
+    opened = _fresh_store(server_url(request.param))
+    await Clock(opened).set(START)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def clock(request: pytest.FixtureRequest) -> Clock:
+    """The clock of this test's store."""
+    name = "store" if "store" in request.fixturenames else "real_store"
+    return Clock(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def real_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server of this test's own, to be killed and restarted: Valkey, else Redis."""
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), tmp_path / "server")
+    server.start()
+    yield server
+    server.stop()

@@ -1,0 +1,145 @@
+"""Real replicas as processes on one real server, and a function that counts its calls."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from coordinator.store.embedded import EmbeddedServer
+
+Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
+
+
+async def succeed(_: dict[str, Any]) -> dict[str, Any]:
+    """The receipt of a function that did its work."""
+    return {"status": "success"}
+
+
+@dataclass
+class Function:
+    """A cloud function on a free port. `answer` makes the receipt of a call; None drops the connection."""
+
+    url: str = ""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    answer: Answer = succeed
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def counts(self) -> Counter[str]:
+        """How often each job was called."""
+        return Counter(call["jobId"] for call in self.calls)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the calls of one kept connection."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+                call = json.loads(await reader.readexactly(int(length.partition(b":")[2])))
+                self.calls.append(call)
+                self.changed.set()
+                receipt = await self.answer(call)
+                if receipt is None:
+                    break
+                body = json.dumps(receipt).encode()
+                head_out = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+                writer.write(head_out.encode() + body)
+                await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def function() -> AsyncIterator[Function]:
+    """A function that succeeds until told otherwise."""
+    served = Function()
+    server = await asyncio.start_server(served.serve, "127.0.0.1", 0, backlog=1024)
+    served.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    yield served
+    server.close()
+
+
+class ReplicaProcess:
+    """One `coordinator serve` process."""
+
+    def __init__(self, port: int, environment: dict[str, str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
+        command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port)]
+        self.process = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.DEVNULL)
+
+    async def ready(self) -> None:
+        """Wait until it answers."""
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if (await self.client.get("/ready")).status_code == httpx.codes.OK:
+                        return
+                assert self.process.poll() is None, "the replica ended at its start"
+                await asyncio.sleep(0.02)
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and wait for the end. Returns the exit code."""
+        self.process.send_signal(number)
+        return await asyncio.to_thread(self.process.wait, 30)
+
+    async def enqueue(self, **job: Any) -> str:
+        """Accept a job. Returns its id."""
+        answer = await self.client.post("/job", json=job)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return str(answer.json()["id"])
+
+    async def read(self, job_id: str) -> dict[str, Any]:
+        """The job as it is now."""
+        answer = await self.client.get(f"/job/{job_id}")
+        assert answer.status_code == httpx.codes.OK, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+Start = Callable[..., Awaitable[ReplicaProcess]]
+
+
+@pytest.fixture
+async def start_replica(real_server: EmbeddedServer, function: Function) -> AsyncIterator[Start]:
+    """Starts replicas on one server; leases and locks of two seconds, so that a killed one costs little time here."""
+    started: list[ReplicaProcess] = []
+
+    async def start(**settings: object) -> ReplicaProcess:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        defaults = {"redis_url": real_server.url, "worker_url": function.url, "lease_ms": 2000, "leader_ttl_ms": 2000}
+        environment = {f"COORDINATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
+        replica = ReplicaProcess(port, environment)
+        started.append(replica)
+        await replica.ready()
+        return replica
+
+    yield start
+    for replica in started:
+        await replica.client.aclose()
+        if replica.process.poll() is None:
+            replica.process.kill()
+            replica.process.wait()
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Waits until a condition holds; it is looked at when something changes, and every 50 ms."""
+
+    async def wait(condition: Callable[[], Awaitable[bool]], limit_s: float = 20) -> None:
+        async with asyncio.timeout(limit_s):
+            while not await condition():
+                await asyncio.sleep(0.05)
+
+    return wait

@@ -1,0 +1,132 @@
+"""Several replicas on one server: nothing is lost, nothing is called twice without a cause."""
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+
+async def _enqueue_many(replicas, count, **job):
+    """Enqueue over all replicas, 50 requests at a time."""
+    ids = []
+    for start in range(0, count, 50):
+        batch = [
+            replicas[number % len(replicas)].enqueue(worker="count", **job)
+            for number in range(start, min(start + 50, count))
+        ]
+        ids += await asyncio.gather(*batch)
+    return ids
+
+
+async def _succeeded(replica, count):
+    answer = (await replica.client.get("/queue/default")).json()
+    return answer.get("succeeded") == count
+
+
+async def test_it_calls_each_of_5000_jobs_exactly_once(start_replica, function, eventually):
+    replicas = [await start_replica(), await start_replica()]
+    ids = await _enqueue_many(replicas, 5000)
+    await eventually(lambda: _succeeded(replicas[0], 5000), 60)
+    assert set(function.counts()) == set(ids)
+    assert set(function.counts().values()) == {1}
+
+
+async def test_it_makes_one_job_of_one_tick(start_replica, function, eventually):
+    replicas = [await start_replica(), await start_replica(), await start_replica()]
+    schedule = await replicas[0].enqueue(worker="tick", every="1s", maxRuns=3)
+    await eventually(lambda: _succeeded(replicas[1], 3))
+    assert len(function.calls) == 3
+    assert len({call["scheduledFor"] for call in function.calls}) == 3
+    assert {call["scheduleId"] for call in function.calls} == {schedule}
+    assert (await replicas[2].read(schedule))["nextRunAt"] is None
+
+
+async def test_a_stopped_replica_hands_over_and_no_call_is_made_twice(start_replica, function, eventually):
+    async def take_a_while(_call):
+        await asyncio.sleep(0.3)
+        return {"status": "success"}
+
+    function.answer = take_a_while
+    stays, stops = await start_replica(), await start_replica()
+    ids = await _enqueue_many([stays, stops], 300)
+    late = await _enqueue_many([stops], 20, delay="1s")
+    assert await stops.end(signal.SIGTERM) == 0
+    await eventually(lambda: _succeeded(stays, 320))
+    assert function.counts() == dict.fromkeys([*ids, *late], 1)
+
+
+async def test_a_killed_replica_loses_nothing_and_the_other_goes_on_within_the_time_to_live(
+    start_replica, function, eventually
+):
+    release = asyncio.Event()
+
+    async def hang_until_released(_call):
+        await release.wait()
+        return {"status": "success"}
+
+    function.answer = hang_until_released
+    stays, dies = await start_replica(), await start_replica()
+    ids = await _enqueue_many([stays, dies], 40)
+    scheduled = await _enqueue_many([dies], 10, delay="500ms")
+
+    async def all_are_held():
+        return len(function.calls) >= 40
+
+    await eventually(all_are_held)
+    await dies.end(signal.SIGKILL)
+    killed_at = time.monotonic()
+    release.set()
+    await eventually(lambda: _succeeded(stays, 50))
+    # The lease and the lock are 2 s here; what was held by the dead one is due again when its lease lapses.
+    assert time.monotonic() - killed_at < 2 + 2 + 1.5
+    assert set(function.counts()) == {*ids, *scheduled}
+    lost = [job for job in [await stays.read(job_id) for job_id in ids] if job["attempts"][0]["outcome"] == "lost"]
+    assert lost, "some calls were held by the replica that was killed"
+    assert all(job["attempt"] == 2 for job in lost)
+
+
+async def test_it_goes_on_after_the_server_crashed_and_came_back(start_replica, function, eventually, real_server):
+    replica = await start_replica()
+    ids = await _enqueue_many([replica], 200, delay="1s")
+    real_server.kill()
+    answer = await replica.client.post("/job", json={"worker": "count"})
+    assert answer.status_code == 503
+    assert answer.json()["code"] == "redis_unavailable"
+    assert "retry-after" in answer.headers
+    real_server.start()
+    await eventually(lambda: _succeeded(replica, 200))
+    assert function.counts() == dict.fromkeys(ids, 1)
+
+
+async def test_shards_are_spread_within_one_of_even_and_handed_over_at_once(start_replica, eventually):
+    replicas = [await start_replica(leader_ttl_ms=20_000)]
+
+    async def spread():
+        return sorted([(await replica.client.get("/ready")).json()["leads"] for replica in replicas])
+
+    async def is_even():
+        shares = await spread()
+        return sum(shares) == 16 and shares[-1] - shares[0] <= 1
+
+    await eventually(is_even, 5)
+    for _ in range(2):
+        replicas.append(await start_replica(leader_ttl_ms=20_000))
+        # Far less than the 20 s of the locks: the newcomer is given its share.
+        await eventually(is_even, 5)
+    gone = replicas.pop()
+    await gone.end(signal.SIGTERM)
+    await eventually(is_even, 5)
+
+
+@pytest.mark.parametrize("delay_ms", [50, 300, 900])
+async def test_a_job_starts_when_it_is_due(start_replica, function, delay_ms):
+    replica = await start_replica()
+    await start_replica()
+    began = time.monotonic()
+    await replica.enqueue(worker="now", delay=delay_ms)
+    function.changed.clear()
+    async with asyncio.timeout(5):
+        await function.changed.wait()
+    late_ms = (time.monotonic() - began) * 1000 - delay_ms
+    assert -5 < late_ms < 1000
