@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from coordinator.calling.caller import RESERVED_HEADERS
+from coordinator.domain.cron import parse_cron
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.queue import RETENTION_DEFAULTS, FinalState, QueueSettings, Rate, Retention
-from coordinator.domain.recurrence import EVERY_LEAST_MS, Rule, next_tick, parse_cron
+from coordinator.domain.recurrence import EVERY_LEAST_MS, Rule
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire, Schedule
 from coordinator.domain.worker import Ack, Worker, url_problem
@@ -238,7 +239,7 @@ def schedule_of(body: NewJobBody, spec: Spec, now: int) -> Schedule:
         raise Invalid("startAt", "cannot stand beside runAt, which means the same for a schedule; give one of them")
     cron, timezone = None, body.timezone or "UTC"
     if body.cron is not None:
-        cron, timezone = parse_cron(body.cron, body.timezone, "cron")
+        cron, timezone = parse_cron(body.cron, body.timezone, "cron", seconds=body.seconds)
     else:
         parse_timezone(timezone, "timezone")
     start = body.start_at if body.run_at is None else body.run_at

@@ -44,7 +44,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a job has been through, this attempt included."""
+    """What a job has been through; `attempt` counts the one that is under way, the others only what is over."""
 
     attempt: int
     lost: int = 0

@@ -10,6 +10,7 @@ from coordinator.domain.ids import new_id, shard_of_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.domain.recurrence import next_tick
 from coordinator.domain.schedule import Schedule
+from coordinator.errors import Invalid
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.settler import Wake
 from coordinator.store.jobs import BATCH_LIMIT, NewJob
@@ -33,7 +34,7 @@ class Intake:
         return accepted_job(job_id, spec, max(now + delay_ms, run_at), now)
 
     async def schedule(self, schedule: Schedule) -> StoredSchedule:
-        """Accept a schedule, as it is then. Raises `StoreUnavailable`."""
+        """Accept a schedule, as it is then. Raises `StoreUnavailable`, and `Invalid` if it would never fire."""
         schedule_id = self._new_id(schedule.spec.queue)
         now = await self._store.schedules.now()
         if schedule.rule.every_ms is not None:
@@ -41,6 +42,8 @@ class Intake:
             anchor = now if schedule.rule.start_at is None else schedule.rule.start_at
             schedule = replace(schedule, rule=replace(schedule.rule, anchor_at=anchor))
         next_at = next_tick(schedule.rule, now)
+        if next_at is None:
+            raise Invalid("endAt", "leaves no tick from now on; give a later instant, or none")
         await self._store.schedules.put(schedule_id, schedule, next_at)
         return StoredSchedule(schedule_id, schedule, created_at=now, next_at=next_at)
 

@@ -22,6 +22,7 @@ local function read_expired(queue)
         redis.call("HGET", job_key(id), "spec") }
     else
       redis.call("ZREM", running_key(queue), id)
+      offer_queue(load_queue(queue)) -- Its slot is free.
     end
   end
   local head = redis.call("ZRANGE", running_key(queue), 0, 0, "WITHSCORES")
