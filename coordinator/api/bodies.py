@@ -229,8 +229,8 @@ def start_of(body: NewJobBody) -> tuple[int, int]:
     return 0, 0 if body.delay is None else parse_duration(body.delay, "delay")
 
 
-def schedule_of(body: NewJobBody, spec: Spec, now: int) -> Schedule:
-    """The schedule that the body asks for. Raises `Invalid`, also if it would never fire after `now` (Unix ms)."""
+def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
+    """The schedule that the body asks for."""
     if body.cron is not None and body.every is not None:
         raise Invalid("every", "cannot stand beside cron; give one of them")
     if body.delay is not None:
@@ -250,9 +250,6 @@ def schedule_of(body: NewJobBody, spec: Spec, now: int) -> Schedule:
         start_at=None if start is None else parse_instant(start, "startAt" if body.run_at is None else "runAt", timezone),
         end_at=None if body.end_at is None else parse_instant(body.end_at, "endAt", timezone),
     )
-    if next_tick(rule, now) is None:
-        path = "endAt" if rule.end_at is not None else "runAt" if body.start_at is None else "startAt"
-        raise Invalid(path, "leaves no tick that is still to come")
     window = body.misfire_window
     return Schedule(
         rule=rule,

@@ -41,7 +41,7 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
         )
     spec = spec_of(asked, worker)
     if asked.is_schedule:
-        stored = await replica.intake.schedule(schedule_of(asked, spec, _now()))
+        stored = await replica.intake.schedule(schedule_of(asked, spec))
         replica.tell(SCHEDULES_CHANGED)
         return _created(stored.id, schedule_answer(stored))
     run_at, delay_ms = start_of(asked)

@@ -43,7 +43,7 @@ class Intake:
             schedule = replace(schedule, rule=replace(schedule.rule, anchor_at=anchor))
         next_at = next_tick(schedule.rule, now)
         if next_at is None:
-            raise Invalid("endAt", "leaves no tick from now on; give a later instant, or none")
+            raise Invalid("startAt" if schedule.rule.end_at is None else "endAt", "leaves no tick that is still to come")
         await self._store.schedules.put(schedule_id, schedule, next_at)
         return StoredSchedule(schedule_id, schedule, created_at=now, next_at=next_at)
 
