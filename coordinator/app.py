@@ -53,8 +53,9 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
             await replica.stop()
             await store.close()
 
+    function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
-        route_handlers=[*HANDLERS, *([asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else [])],
+        route_handlers=[*HANDLERS, *function],
         guards=[check_request],
         lifespan=[run_replica],
         state=State({"replica": replica, "tokens": settings.token_list}),

@@ -69,13 +69,14 @@ async def _serve(settings: Settings) -> int:
     if not settings.token_list:
         log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
     settings = replace(settings, port=listener.getsockname()[1])
-    return 0 if await serve(build_app(settings, store), listener) else 1
+    app = build_app(settings, store)
+    return 0 if await serve(app, app.state["replica"], listener) else 1
 
 
 def _refuse_open_door(settings: Settings) -> None:
     if not settings.is_loopback and not settings.token_list:
         raise SettingsError(
-            f"--host {settings.host} lets others connect, and there is no token: anybody could enqueue and settle jobs. "
+            f"--host {settings.host} lets others connect, and there is no token: anybody could enqueue and settle. "
             "Set COORDINATOR_TOKENS to a long random text, or listen on 127.0.0.1."
         )
 
@@ -112,7 +113,7 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             if not once:
                 await asyncio.Event().wait()
 
-        return 0 if await serve(app, listener, meanwhile) else 1
+        return 0 if await serve(app, app.state["replica"], listener, meanwhile) else 1
     finally:
         if embedded:
             embedded.stop()

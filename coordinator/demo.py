@@ -67,7 +67,8 @@ class Tour:
                 await self._enqueue("later", worker="hello", args={"name": "later"}, delay="2s"),
                 await self._enqueue("retried", worker="flaky", args={"name": "again"}, backoff={"base": "1s"}),
             }
-            schedule = await self._enqueue("cron", worker="hello", args={"name": "cron"}, cron="*/3 * * * * *", seconds=True, maxRuns=2)
+            every_3_s = {"cron": "*/3 * * * * *", "seconds": True, "maxRuns": 2}
+            schedule = await self._enqueue("cron", worker="hello", args={"name": "cron"}, **every_3_s)
             await self._watch(jobs, schedule, runs=2)
 
     async def _enqueue(self, label: str, **job: object) -> str:

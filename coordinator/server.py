@@ -1,7 +1,8 @@
 """The process: one replica behind one HTTP server, until a signal says stop.
 
-SIGTERM and SIGINT begin the drain: no new connections, the replica hands over its shards, calls in flight end within the
-grace, and the rest is left to its receipts. A second signal ends the process at once.
+SIGTERM and SIGINT begin the drain: the replica claims nothing more and hands over its shards, the calls in flight end
+within the grace while their functions can still report here, the rest is left to receipts that others take, and then
+the door is closed. A second signal ends the process at once.
 """
 
 import asyncio
@@ -11,9 +12,9 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from types import FrameType
+from typing import Any
 
 import uvicorn
-from litestar import Litestar
 
 from coordinator.engine.replica import Replica
 from coordinator.errors import SettingsError
@@ -23,9 +24,12 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 
+Application = Callable[..., Coroutine[Any, Any, None]]
+"""An ASGI application."""
+
 
 def bind(settings: Settings) -> socket.socket:
-    """The listening socket, so that a taken port stops the start and port 0 becomes a number. Raises `SettingsError`."""
+    """The listening socket: a taken port stops the start, and port 0 becomes a number. Raises `SettingsError`."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,14 +55,17 @@ def run(main: Coroutine[None, None, int]) -> int:
 
 
 async def serve(
-    app: Litestar, listener: socket.socket, meanwhile: Callable[[], Coroutine[None, None, None]] | None = None
+    app: Application,
+    replica: Replica,
+    listener: socket.socket,
+    meanwhile: Callable[[], Coroutine[None, None, None]] | None = None,
 ) -> bool:
-    """Serve until a signal, or until `meanwhile` (started when the server is up) has ended.
+    """Serve a replica's application until a signal, or until `meanwhile`, begun when the server is up, has ended.
 
     Returns whether the server came up and `meanwhile`, if any, ended well.
     """
     config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False, timeout_graceful_shutdown=30)
-    server = _Server(config, app.state["replica"], meanwhile)
+    server = _Server(config, replica, meanwhile)
     await server.serve(sockets=[listener])
     return server.started and server.went_well
 

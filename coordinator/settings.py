@@ -1,7 +1,7 @@
 """Settings: one frozen struct, read once at the start and passed down.
 
-Each field can be given as a flag (`--redis-url`) or in the environment (`COORDINATOR_REDIS_URL`); the flag wins. What is
-misspelt or out of bounds stops the start with its name, its value and what would be right.
+Each field can be given as a flag (`--redis-url`) or in the environment (`COORDINATOR_REDIS_URL`); the flag wins. What
+is misspelt or out of bounds stops the start with its name, its value and what would be right.
 """
 
 import difflib
@@ -41,10 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_calls: Annotated[int, _setting("calls in flight at the most, per replica", ge=1, le=10_000)] = 1000
     # Long enough to ride out a failover's pause, short enough that a killed replica costs seconds.
     lease_ms: Annotated[int, _setting("how long a silent replica keeps its calls, ms", ge=1000, le=600_000)] = 10_000
-    leader_ttl_ms: Annotated[int, _setting("how long a silent leader keeps its lead, ms", ge=1000, le=600_000)] = 10_000
+    leader_ttl_ms: Annotated[int, _setting("how long a silent leader keeps a shard, ms", ge=1000, le=600_000)] = 10_000
     poll_interval_ms: Annotated[int, _setting("longest sleep of a leader, ms", ge=10, le=60_000)] = 1000
     shutdown_grace_ms: Annotated[int, _setting("how long a stopping replica waits for its calls, ms", ge=0)] = 30_000
-    log_level: Annotated[str, _setting("debug, info, warning or error", pattern="^(debug|info|warning|error)$")] = "info"
+    log_level: Annotated[str, _setting("what is logged", pattern="^(debug|info|warning|error)$")] = "info"
 
     @property
     def token_list(self) -> tuple[str, ...]:
@@ -102,9 +102,7 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
 
 
 def _is_foreign(variable: str, text: str) -> bool:
-    return bool(
-        _KUBERNETES.fullmatch(variable) or (variable.endswith("_PORT") and _KUBERNETES_PORT.match(text))
-    )
+    return bool(_KUBERNETES.fullmatch(variable) or (variable.endswith("_PORT") and _KUBERNETES_PORT.match(text)))
 
 
 def _read(given_as: str, name: str, value: object) -> object:

@@ -4,8 +4,8 @@ Usage:    scripts/bench [--jobs 20000] [--rounds 3] [--waiting 1000000] [part ..
 Example:  scripts/bench store drain
 
 Parts:
-  store    Redis time per job to enqueue, claim, read and settle, with 1 000 and with --waiting jobs waiting beside; bytes
-           per waiting job
+  store    Redis time per job to enqueue, claim, read and settle, beside 1 000 and beside --waiting jobs that wait;
+           bytes per waiting job
   accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
   drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
   both     accept and call at once
@@ -32,7 +32,7 @@ from pathlib import Path
 import msgspec
 
 from coordinator.domain.ids import new_id
-from coordinator.domain.job import Spec
+from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.outcome import Success
 from coordinator.domain.settlement import decide
 from coordinator.store.embedded import EmbeddedServer, find_program
@@ -147,7 +147,8 @@ class Bench:
         far = time.time_ns() // 1_000_000 + 10**9
         for start in range(0, count, BATCH):
             await store.jobs.enqueue(0, _new_jobs(min(BATCH, count - start), far))
-        return round(((await store.connection.info())["used_memory"] - before) / count)
+        grown: int = (await store.connection.info())["used_memory"] - before
+        return grown / count
 
     async def _store_round(self, store: Store) -> Figures:
         count = min(self.jobs, 5000)
@@ -160,7 +161,7 @@ class Bench:
                 ids.extend(job.id for job in jobs)
                 await store.jobs.enqueue(0, jobs)
 
-        claimed = []
+        claimed: list[Attempt] = []
 
         async def claim() -> None:
             while len(claimed) < count:
@@ -300,7 +301,8 @@ class Bench:
         store = open_store(self.server.url)
         while True:
             view = await store.queues.read("default")
-            if view.counts["succeeded"] >= min(self.jobs, 10_000) and not view.counts["queued"] + view.counts["running"]:
+            unfinished = view.counts["queued"] + view.counts["running"]
+            if view.counts["succeeded"] >= min(self.jobs, 10_000) and not unfinished:
                 break
             await asyncio.sleep(0.02)
         await store.close()
@@ -346,7 +348,7 @@ async def _until_ready(port: int) -> None:
 
 def show(name: str, figures: Figures) -> None:
     """One line of the result."""
-    shown = "   ".join(f"{label} {value:,.0f}" if value >= 100 else f"{label} {value:.1f}" for label, value in figures.items())
+    shown = "   ".join(f"{label} {value:,.{0 if value >= 100 else 1}f}" for label, value in figures.items())
     sys.stdout.write(f"{name:28} {shown}\n")
     sys.stdout.flush()
 

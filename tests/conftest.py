@@ -1,6 +1,6 @@
 """What all tests share: stores on every server that this machine has, each with a clock of its own.
 
-`store` runs a test once per server: in process, on Valkey (from the `embedded` extra) and on Redis where it is installed.
+`store` runs a test once per server: in process, on Valkey (from the `embedded` extra) and on an installed Redis.
 `real_store` leaves the imitation out. Time stands still in both; `clock.advance(ms)` moves it.
 """
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,17 +44,26 @@ class Shell:
     async def run(self, command: str) -> str:
         command = command.replace("http://127.0.0.1:8000", self.base).replace("curl ", "curl -sS --fail-with-body ", 1)
         command = re.sub(r"^redis-cli ", f"{' '.join(self._redis)} ", command)
+        environment = os.environ | {"JOB": self.job}
         process = await asyncio.create_subprocess_exec(
-            "bash", "-euc", command, env=os.environ | {"JOB": self.job}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            "bash", "-euc", command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         output = (await process.communicate())[0].decode()
         assert process.returncode == 0, f"{command}\n{output}"
         return output
 
-    async def json(self, command: str) -> dict:
-        return json.loads(await self.run(command))
+    async def is_ready(self) -> bool:
+        try:
+            await self.run("curl http://127.0.0.1:8000/ready")
+        except AssertionError:
+            return False
+        return True
 
-    async def until(self, state: str) -> dict:
+    async def json(self, command: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(await self.run(command))
+        return answer
+
+    async def until(self, state: str) -> dict[str, Any]:
         async with asyncio.timeout(15):
             while (job := await self.json("curl http://127.0.0.1:8000/job/$JOB"))["state"] != state:
                 await asyncio.sleep(0.05)
@@ -62,12 +72,13 @@ class Shell:
 
 async def _accept(reader, writer):
     """A function that takes every job and says nothing yet."""
-    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+    try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             await reader.readexactly(int(re.search(rb"content-length: *(\d+)", head.lower())[1]))
             writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
-    writer.close()
+    except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        writer.close()
 
 
 @pytest.fixture(params=["embedded", "redis-server"])
@@ -85,7 +96,7 @@ async def shell(request, tmp_path):
             server.start()
             stack.callback(server.stop)
             command = ["serve", "--redis-url", server.url]
-        output = (tmp_path / "output").open("w")
+        output = stack.enter_context((tmp_path / "output").open("w"))
         process = subprocess.Popen(
             [sys.executable, "-m", "coordinator", *command, "--port", str(port), "--worker-url", worker_url],
             stdout=output,
@@ -94,10 +105,7 @@ async def shell(request, tmp_path):
         stack.callback(process.terminate)
         opened = Shell(port, [])
         async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(AssertionError):
-                    await opened.run("curl http://127.0.0.1:8000/ready")
-                    break
+            while not await opened.is_ready():
                 await asyncio.sleep(0.05)
         url = server.url if request.param == "redis-server" else _printed_socket(tmp_path / "output")
         opened._redis = ["redis-cli", "-s", url.removeprefix("unix://")]

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
+from coordinator.engine.calls import call_for, unknown_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
 from coordinator.engine.settler import Settler
-from coordinator.engine.calls import call_for, unknown_worker
 from coordinator.errors import StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from coordinator.domain.ids import new_id, shard_of_id, shard_of_queue
+from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.domain.recurrence import next_tick
 from coordinator.domain.schedule import Schedule
-from coordinator.errors import Invalid
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.settler import Wake
+from coordinator.errors import Invalid
 from coordinator.store.jobs import BATCH_LIMIT, NewJob
 from coordinator.store.open import Store
 from coordinator.store.schedules import StoredSchedule
@@ -43,7 +43,8 @@ class Intake:
             schedule = replace(schedule, rule=replace(schedule.rule, anchor_at=anchor))
         next_at = next_tick(schedule.rule, now)
         if next_at is None:
-            raise Invalid("startAt" if schedule.rule.end_at is None else "endAt", "leaves no tick that is still to come")
+            bound = "startAt" if schedule.rule.end_at is None else "endAt"
+            raise Invalid(bound, "leaves no tick that is still to come")
         await self._store.schedules.put(schedule_id, schedule, next_at)
         return StoredSchedule(schedule_id, schedule, created_at=now, next_at=next_at)
 

@@ -4,8 +4,8 @@ All replicas that live stand in one register. Sorted, they share the shards like
 i mod n, so the spread is within one of even and everybody computes the same. Who has a shard that is no longer his
 gives it up at once and says so; who should have one takes it as soon as its lock is free.
 
-A dead replica falls out of the register and its locks lapse within three quarters of `ttl_ms`, and the others look every
-quarter: its shards are led again within `ttl_ms`. Two leaders for a moment waste a call and break nothing.
+A dead replica falls out of the register and its locks lapse within three quarters of `ttl_ms`, and the others look
+every quarter: its shards are led again within `ttl_ms`. Two leaders for a moment waste a call and break nothing.
 """
 
 import asyncio

@@ -1,12 +1,11 @@
 """The leader's loop: what nobody else would notice.
 
 For each shard it leads it asks, in one trip, how soon there is something to claim, to expire, to fire or to purge, does
-what is due, and sleeps until the next of these instants, at most `poll_interval_ms`. What it misses, by a lost message or
-a change of leader, it finds at the next look.
+what is due, and sleeps until the next of these instants, at most `poll_interval_ms`. What it misses, by a lost message
+or a change of leader, it finds at the next look.
 """
 
 import asyncio
-import contextlib
 import logging
 
 import msgspec
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _ERRORS = {
     "timeout": msgspec.json.encode({"type": "Timeout", "message": "No receipt came before the deadline."}),
-    "lost": msgspec.json.encode({"type": "Lost", "message": "The replica that made this call stopped renewing its lease."}),
+    "lost": msgspec.json.encode({"type": "Lost", "message": "The replica that made the call is gone."}),
 }
 
 _PUT_OFF_MS = 600_000

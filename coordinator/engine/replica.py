@@ -130,7 +130,6 @@ class Replica:
             self._dispatcher.wake(int(message.removeprefix(_CLAIM)))
 
 
-
 async def _outlive(loop: Callable[[], Coroutine[None, None, None]]) -> None:
     """A loop must not end: a fault of ours in one of them would leave a replica that looks well and does nothing."""
     while True:

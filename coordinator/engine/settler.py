@@ -14,8 +14,8 @@ from coordinator.domain.job import Attempt, Spec, Tally
 from coordinator.domain.outcome import Cancel, Ending, Success
 from coordinator.domain.receipt import Receipt
 from coordinator.domain.settlement import Settlement, decide
-from coordinator.errors import Invalid
 from coordinator.engine.group_commit import GroupCommit
+from coordinator.errors import Invalid
 from coordinator.store.jobs import BATCH_LIMIT, Ended, JobStore, Settled, job_not_found
 
 Wake = Callable[[int, int | None], None]

@@ -115,8 +115,14 @@ class EmbeddedServer:
         options = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
         command = [self.program.path, *options, "--dir", str(self.data_dir), "--unixsocket", str(self._socket)]
         command += ["--port", str(self.port), "--bind", "127.0.0.1"]
+        # What runs in the child before the server takes no lock, so threads cannot have left one held.
+        prepare = _die_with(os.getpid())
         self._process = subprocess.Popen(  # noqa: S603
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with(os.getpid())
+            command,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=prepare,  # noqa: PLW1509
         )
         log.close()
         (self.data_dir / "server.pid").write_text(str(self.pid))

@@ -25,6 +25,8 @@ SCAN_LIMIT = 1000
 
 _RETENTION = " ".join(f"{keep.age_ms} {keep.count}" for keep in RETENTION_DEFAULTS.values())
 
+_TALLY = (b"attempt", b"lost", b"snoozes", b"throttles")
+
 _spec_decoder = msgspec.json.Decoder(Spec)
 _log_decoder = msgspec.json.Decoder(list[LogEntry])
 _encoder = msgspec.json.Encoder()
@@ -266,9 +268,8 @@ def _due(reply: int) -> int | None:
 def _job(view: list[Any], now: int) -> Job:
     job_id, pairs, attempts = view
     field = dict(zip(pairs[::2], pairs[1::2], strict=True))
-    tally = Tally(
-        int(field[b"attempt"]), int(field.get(b"lost", 0)), int(field.get(b"snoozes", 0)), int(field.get(b"throttles", 0))
-    )
+    attempt, lost, snoozes, throttles = (int(field.get(name, 0)) for name in _TALLY)
+    tally = Tally(attempt, lost, snoozes, throttles)
     run_at = int(field[b"run_at"])
     return Job(
         id=job_id.decode(),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.domain.instants import parse_instant
 from coordinator.domain.cron import parse_cron
+from coordinator.domain.instants import parse_instant
 from coordinator.domain.recurrence import Rule, count_ticks, last_tick, next_tick
 from coordinator.errors import Invalid
 

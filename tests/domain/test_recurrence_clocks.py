@@ -210,13 +210,13 @@ def searched(cron, zone, start, end):
         found = {instant for instant, wall in zip(instants, shows, strict=True) if wall in wanted}
     else:
         pending = iter(walls)
-        wall = next(pending)
-        while wall < shows[0]:
-            wall = next(pending)
+        reading = next(pending)
+        while reading < shows[0]:
+            reading = next(pending)
         for instant, shown in zip(instants, shows, strict=True):
-            while shown >= wall:
+            while shown >= reading:
                 found.add(instant)
-                wall = next(pending)
+                reading = next(pending)
     return sorted(instant for instant in found if start <= instant)
 
 
