@@ -23,7 +23,7 @@ _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
+async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:  # noqa: RUF029 - a thread each, if not
     """Refuse what has no token or the wrong type. Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`."""
     if handler.opt.get("public"):
         return

@@ -172,4 +172,4 @@ def open_client(url: str, *, connections: int = 16) -> "Redis":
         client_name="coordinator",
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
     )
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)

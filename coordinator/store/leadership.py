@@ -21,14 +21,14 @@ class LeadershipStore:
         A replica that counts otherwise would look for queues where they are not.
         """
         meta = f"{self._connection.prefix}:meta"
-        written = await self._connection.call("HGET", meta, "shards")
-        if written is None:  # Not written without need: a full Redis takes no write, but replicas must start to empty it.
+        # A full Redis takes no write, and replicas must be able to start to empty it.
+        if not await self._connection.call("HEXISTS", meta, "shards"):
             await self._connection.call("HSETNX", meta, "shards", self._connection.shards)
-            written = await self._connection.call("HGET", meta, "shards")
-        if int(written) != self._connection.shards:
+        written = int(await self._connection.call("HGET", meta, "shards"))
+        if written != self._connection.shards:
             msg = (
-                f"COORDINATOR_SHARDS is {self._connection.shards}, but this Redis was set up with {int(written)} shards. "
-                f"Set it to {int(written)}, or use another COORDINATOR_PREFIX."
+                f"COORDINATOR_SHARDS is {self._connection.shards}, but this Redis was set up with {written} shards. "
+                f"Set it to {written}, or use another COORDINATOR_PREFIX."
             )
             raise SettingsError(msg)
 
