@@ -7,7 +7,7 @@ itself much later, and elsewhere.
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -172,7 +172,7 @@ def _invalid(message: str, shape: type[Struct]) -> Invalid:
     found = _AT.match(message)
     text, path = (found["message"], found["path"] or "") if found else (message, "")
     if unknown := _UNKNOWN.match(text):
-        near = difflib.get_close_matches(unknown["field"], shape.__struct_encode_fields__, 1)
+        near = difflib.get_close_matches(unknown["field"], _fields_at(shape, path), 1)
         return Invalid(_joined(path, unknown["field"]), f"is not a field; did you mean {near[0]}?" if near else "is not a field")
     if missing := _MISSING.match(text):
         return Invalid(_joined(path, missing["field"]), "is required")
@@ -180,6 +180,15 @@ def _invalid(message: str, shape: type[Struct]) -> Invalid:
         names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
         return Invalid(path, f"is not a name: {names}")
     return Invalid(path or "body", text[:1].lower() + text[1:])
+
+
+def _fields_at(shape: type[Struct], path: str) -> tuple[str, ...]:
+    """The fields that the object at this path may have, by the names that callers use."""
+    for name in filter(None, path.split(".")):
+        hints = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+        inner = [hint for hint in get_args(hints.get(name.partition("[")[0])) if isinstance(hint, type)]
+        shape = next((hint for hint in inner if issubclass(hint, Struct)), _Body)
+    return shape.__struct_encode_fields__
 
 
 def _joined(path: str, field: str) -> str:

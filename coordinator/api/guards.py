@@ -23,8 +23,9 @@ _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:  # noqa: RUF029 - a thread each, if not
+async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse what has no token or the wrong type. Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`."""
+    # Async although it awaits nothing: the framework would run it in a thread.
     if handler.opt.get("public"):
         return
     tokens: tuple[str, ...] = connection.app.state["tokens"]

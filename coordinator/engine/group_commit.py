@@ -2,7 +2,8 @@
 
 A command costs Python far more than it costs Redis, so one script that carries a hundred jobs is worth a hundred
 commands. Nothing waits for company: the first request of an idle shard leaves at once, and what arrives while it is
-under way leaves together when it is back.
+under way leaves together when it is back. A group is bounded in number and in bytes, because it holds Redis, and with it
+everybody, for as long as it runs.
 """
 
 import asyncio
@@ -14,14 +15,27 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+BYTES_LIMIT = 1 << 20
+"""A group is closed by the item that reaches this."""
+
+Waiting = tuple[Item, asyncio.Future[Answer]]
+"""An item, and the future of who waits for its answer."""
+
+
 class GroupCommit(Generic[Item, Answer]):
     """Calls `commit(shard, items)` with one call under way per shard, and hands each item its answer."""
 
-    def __init__(self, commit: Callable[[int, Sequence[Item]], Awaitable[Sequence[Answer]]], limit: int) -> None:
-        """`commit` answers in the order of its items, at most `limit` of them."""
+    def __init__(
+        self,
+        commit: Callable[[int, Sequence[Item]], Awaitable[Sequence[Answer]]],
+        limit: int,
+        size_of: Callable[[Item], int] = lambda _item: 0,
+    ) -> None:
+        """`commit` answers in the order of its items, at most `limit` of them and about `BYTES_LIMIT` bytes."""
         self._commit = commit
         self._limit = limit
-        self._waiting: dict[int, deque[tuple[Item, asyncio.Future[Answer]]]] = defaultdict(deque)
+        self._size_of = size_of
+        self._waiting: dict[int, deque[Waiting[Item, Answer]]] = defaultdict(deque)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def submit(self, shard: int, item: Item) -> Answer:
@@ -44,12 +58,19 @@ class GroupCommit(Generic[Item, Answer]):
         waiting = self._waiting[shard]
         try:
             while waiting:
-                group = [waiting.popleft() for _ in range(min(self._limit, len(waiting)))]
-                await self._commit_group(shard, group)
+                await self._commit_group(shard, self._next_group(waiting))
         finally:
             del self._tasks[shard]
 
-    async def _commit_group(self, shard: int, group: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+    def _next_group(self, waiting: deque[Waiting[Item, Answer]]) -> list[Waiting[Item, Answer]]:
+        group = [waiting.popleft()]
+        size = self._size_of(group[0][0])
+        while waiting and len(group) < self._limit and size < BYTES_LIMIT:
+            group.append(waiting.popleft())
+            size += self._size_of(group[-1][0])
+        return group
+
+    async def _commit_group(self, shard: int, group: list[Waiting[Item, Answer]]) -> None:
         try:
             answers = await self._commit(shard, [item for item, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait

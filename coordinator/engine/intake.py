@@ -25,7 +25,7 @@ class Intake:
         """`wake` is told when a job is due sooner than all others, so that this very replica claims it."""
         self._store = store
         self._wake = wake
-        self._jobs = GroupCommit(self._commit, BATCH_LIMIT)
+        self._jobs = GroupCommit(self._commit, BATCH_LIMIT, lambda job: len(bytes(job.spec.args)))
 
     async def enqueue(self, spec: Spec, *, run_at: int = 0, delay_ms: int = 0) -> Job:
         """Accept a job, as it is then. Raises `StoreUnavailable`."""

@@ -29,7 +29,9 @@ class Settler:
         """`wake` is told when an ending made something claimable: a freed slot, a retry that is due at once."""
         self._jobs = jobs
         self._wake = wake
-        self._endings = GroupCommit(self._commit, BATCH_LIMIT)
+        self._endings = GroupCommit(
+            self._commit, BATCH_LIMIT, lambda end: len(end.settlement.error) + len(end.settlement.result)
+        )
 
     async def settle(self, attempt: Attempt, ending: Ending, *, lapsed: bool = False) -> Settled:
         """End an attempt that this replica claimed, or found lapsed."""
