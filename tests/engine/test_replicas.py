@@ -130,3 +130,73 @@ async def test_a_job_starts_when_it_is_due(start_replica, function, delay_ms):
         await function.changed.wait()
     late_ms = (time.monotonic() - began) * 1000 - delay_ms
     assert -5 < late_ms < 1000
+
+
+async def test_a_call_longer_than_its_lease_is_made_once(start_replica, function, eventually):
+    async def take_three_leases(_call):
+        await asyncio.sleep(3.5)
+        return {"status": "success"}
+
+    function.answer = take_three_leases
+    replicas = [await start_replica(lease_ms=1000), await start_replica(lease_ms=1000)]
+    job_id = await replicas[0].enqueue(worker="long")
+    await eventually(lambda: _succeeded(replicas[1], 1))
+    assert function.counts() == {job_id: 1}
+    assert (await replicas[1].read(job_id))["attempt"] == 1
+
+
+async def test_a_replica_that_stops_leaves_long_calls_to_their_receipts(start_replica, function, eventually):
+    hangs = asyncio.Event()
+
+    async def hang(_call):
+        await hangs.wait()
+
+    function.answer = hang
+    stays, stops = await start_replica(), await start_replica(shutdown_grace_ms=200)
+    job_id = await stops.enqueue(worker="long")
+
+    async def is_called():
+        return bool(function.calls)
+
+    await eventually(is_called)
+    await stops.end(signal.SIGTERM)
+    # Whoever held the call, it is not made again: the job waits for its receipt beyond the lease.
+    await asyncio.sleep(2.5)
+    assert (await stays.read(job_id))["state"] == "running"
+    answer = await stays.client.post(f"/job/{job_id}/receipt", json={"status": "success"})
+    assert answer.json() == {"id": job_id, "state": "succeeded", "accepted": True}
+    assert function.counts() == {job_id: 1}
+    hangs.set()
+
+
+async def test_a_paused_replica_breaks_nothing_when_it_goes_on(start_replica, function, eventually):
+    release = asyncio.Event()
+
+    async def hang_at_first(_call):
+        await release.wait()
+        return {"status": "success"}
+
+    function.answer = hang_at_first
+    stays, pauses = await start_replica(lease_ms=1000), await start_replica(lease_ms=1000)
+    ids = await _enqueue_many([pauses], 20)
+
+    async def all_are_held():
+        return len(function.calls) >= 20
+
+    await eventually(all_are_held)
+    pauses.process.send_signal(signal.SIGSTOP)
+    held_twice = len(function.calls)
+
+    async def lost_ones_are_called_again():
+        return len(function.calls) > held_twice or all(
+            job["state"] == "succeeded" for job in [await stays.read(job_id) for job_id in ids]
+        )
+
+    await eventually(lost_ones_are_called_again)
+    release.set()
+    await eventually(lambda: _succeeded(stays, 20))
+    pauses.process.send_signal(signal.SIGCONT)
+    await eventually(lambda: _succeeded(pauses, 20))
+    jobs = [await pauses.read(job_id) for job_id in ids]
+    assert {job["state"] for job in jobs} == {"succeeded"}
+    assert {job["attempts"][-1]["outcome"] for job in jobs} <= {"success", "stale"}
