@@ -35,6 +35,16 @@ local function is_last(job, row)
   return (row.attempt == "" or tonumber(row.attempt) == last_attempt(job)) and (row.nonce == "" or row.nonce == job.nonce)
 end
 
+-- Whether this was said of an attempt that another one has followed since: then it is in the log. Who repeats a receipt
+-- because its answer was lost must not be told that it came too late.
+local function is_logged(row)
+  local entry = '^{"attempt":' .. row.attempt .. ',"startedAt":%w+,"finishedAt":%d+,"outcome":"' .. row.outcome .. '"'
+  for _, logged in ipairs(redis.call("LRANGE", attempts_key(row.id), 0, -1)) do
+    if string.find(logged, entry) then return true end
+  end
+  return false
+end
+
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
 local function refusal(job, row)
   if not job.state then return "job_not_found" end
@@ -88,6 +98,7 @@ local queues = {}
 local function settle(row)
   local job = load_attempt(row.id)
   local refused = refusal(job, row)
+  if refused == "stale_receipt" and row.attempt ~= "" and is_logged(row) then refused = "already_recorded" end
   local attempt = row.attempt ~= "" and row.attempt or last_attempt(job)
   if refused == "stale_receipt" and row.lapsed == "" then
     log_stale(row.id, attempt_entry({}, attempt, "stale", row.http_status, row.error))
