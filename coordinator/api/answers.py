@@ -1,4 +1,4 @@
-"""Answers: values of the domain as the JSON of the public interface. Instants are ISO 8601 in UTC, nothing is left out."""
+"""Answers: values of the domain as the JSON of the interface. Instants are ISO 8601 in UTC, nothing is left out."""
 
 from typing import Literal
 

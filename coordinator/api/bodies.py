@@ -17,7 +17,7 @@ from coordinator.domain.cron import parse_cron
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
-from coordinator.domain.queue import RETENTION_DEFAULTS, FinalState, QueueSettings, Rate, Retention
+from coordinator.domain.queue import FinalState, QueueSettings, Rate, Retention
 from coordinator.domain.recurrence import EVERY_LEAST_MS, Rule
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire, Schedule
@@ -51,7 +51,7 @@ Instant = int | float | str
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{]|[\]}])', re.DOTALL)
-_AT = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
 
 Body = TypeVar("Body", bound=Struct)
 
@@ -72,7 +72,8 @@ class NewJobBody(_Body):
     """`POST /job`."""
 
     worker: WorkerName
-    args: Raw = Raw(b"{}")
+    # A factory, because a raw default cannot be told in a JSON Schema.
+    args: Raw = msgspec.field(default_factory=lambda: Raw(b"{}"))
     run_at: Instant | None = None
     delay: Duration | None = None
     timezone: str | None = None
@@ -173,7 +174,8 @@ def _invalid(message: str, shape: type[Struct]) -> Invalid:
     text, path = (found["message"], found["path"] or "") if found else (message, "")
     if unknown := _UNKNOWN.match(text):
         near = difflib.get_close_matches(unknown["field"], _fields_at(shape, path), 1)
-        return Invalid(_joined(path, unknown["field"]), f"is not a field; did you mean {near[0]}?" if near else "is not a field")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return Invalid(_joined(path, unknown["field"]), f"is not a field{hint}")
     if missing := _MISSING.match(text):
         return Invalid(_joined(path, missing["field"]), "is required")
     if "matching regex" in text:
@@ -199,7 +201,7 @@ def spec_of(body: NewJobBody, worker: Worker) -> Spec:
     """What is to be run. The worker's own defaults stand in for what the body leaves out."""
     args = bytes(body.args)
     if len(args) > ARGS_LIMIT_BYTES:
-        detail = f"args: {len(args)} bytes are more than {ARGS_LIMIT_BYTES}; store the data elsewhere and send its place."
+        detail = f"args: {len(args)} bytes are more than {ARGS_LIMIT_BYTES}; store them elsewhere and send the place."
         raise TooLarge("payload_too_large", detail, limitBytes=ARGS_LIMIT_BYTES)
     timeout_ms = worker.timeout_ms or TIMEOUT_DEFAULT_MS
     if body.timeout is not None:
@@ -251,12 +253,12 @@ def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
         cron, timezone = parse_cron(body.cron, body.timezone, "cron", seconds=body.seconds)
     else:
         parse_timezone(timezone, "timezone")
-    start = body.start_at if body.run_at is None else body.run_at
+    name, start = ("startAt", body.start_at) if body.run_at is None else ("runAt", body.run_at)
     rule = Rule(
         cron=cron,
         every_ms=None if body.every is None else parse_duration(body.every, "every", least_ms=EVERY_LEAST_MS),
         timezone=timezone,
-        start_at=None if start is None else parse_instant(start, "startAt" if body.run_at is None else "runAt", timezone),
+        start_at=None if start is None else parse_instant(start, name, timezone),
         end_at=None if body.end_at is None else parse_instant(body.end_at, "endAt", timezone),
     )
     window = body.misfire_window
@@ -280,9 +282,8 @@ def queue_settings_of(body: QueueBody, *, was_paused: bool) -> QueueSettings:
         rate=rate,
         paused=was_paused if body.paused is None else body.paused,
         retention={
-            state: Retention(parse_duration(body.retention[state].age, f"retention.{state}.age"), body.retention[state].count)
-            for state in RETENTION_DEFAULTS
-            if state in body.retention
+            state: Retention(parse_duration(keep.age, f"retention.{state}.age"), keep.count)
+            for state, keep in body.retention.items()
         },
     )
 

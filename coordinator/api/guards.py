@@ -6,6 +6,7 @@ nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both ar
 """
 
 import hmac
+import re
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,6 +20,8 @@ PUBLIC = {"public": True}
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@]+)(:\d*)?", re.ASCII)
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -42,19 +45,22 @@ def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
     # Every token is compared, so the time taken tells nothing of which one was near.
     matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
     if scheme.lower() != "bearer" or not any(matches):
-        raise Unauthenticated("unauthenticated", "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'.")
+        detail = "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'."
+        raise Unauthenticated("unauthenticated", detail)
 
 
 def _check_origin(connection: Connection) -> None:
-    if not _is_local(connection.headers.get("host", "localhost")) or connection.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+    site = connection.headers.get("sec-fetch-site", "none")
+    if site not in {"none", "same-origin"} or not _is_local(connection.headers.get("host", "localhost")):
         raise Forbidden("forbidden", "Without COORDINATOR_TOKENS only local programs may call; web pages may not.")
 
 
 def _is_local(host: str) -> bool:
     """Whether a Host header names this machine. An address cannot be anybody's DNS name, a name can."""
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    found = _HOST.fullmatch(host)
+    name = found["name"].lower() if found else ""
     try:
-        return name.lower() == "localhost" or ip_address(name.strip("[]")).is_loopback
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
 

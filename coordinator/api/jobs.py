@@ -1,4 +1,4 @@
-"""`/job`: enqueue, read, list, receipts, delete. A schedule is made here too, and its id works wherever a job's does."""
+"""`/job`: enqueue, read, list, receipts, delete. A schedule is made here too; its id works wherever a job's does."""
 
 import time
 
@@ -71,7 +71,7 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
             return json_response(ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply))
         case "stale_receipt":
             job = await replica.store.jobs.read(job_id)
-            detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is kept in its log and changes nothing."
+            detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is logged and changes nothing."
             raise Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
     if await _is_schedule(replica, job_id):
         raise Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")

@@ -1,8 +1,8 @@
 """Pages of jobs across queues and states.
 
-The store lists one queue's jobs in one state. A page here walks these lists one after the other, by queue name and then in
-the order of a job's life, and its cursor names the list and the place in it: what is enqueued or finishes meanwhile cannot
-make the walk skip or repeat what stood still.
+The store lists one queue's jobs in one state. A page here walks these lists one after the other, by queue name and then
+in the order of a job's life, and its cursor names the list and the place in it: what is enqueued or finishes meanwhile
+cannot make the walk skip or repeat what stood still.
 """
 
 import base64

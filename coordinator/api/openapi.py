@@ -1,7 +1,7 @@
 """`/openapi.json`: this interface, described for machines (OpenAPI 3.1).
 
-The paths and methods are read off the routes, so that none is missing. What a route reads and answers stands here beside
-the handler's name, because the handlers take raw bodies; the schemas are those of the very structs that read them.
+The paths and methods are read off the routes, so that none is missing. What a route reads and answers stands here
+beside the handler's name, because the handlers take raw bodies; the schemas are those of the structs that read them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,7 @@ from coordinator.api.context import Request
 Shape = type[msgspec.Struct]
 Document = dict[str, Any]
 
+_IN_PATH: Document = {"in": "path", "required": True, "schema": {"type": "string"}}
 _REF = "#/components/schemas/{name}"
 
 
@@ -148,14 +149,15 @@ def _described(handler: HTTPRouteHandler, route: HTTPRoute, schemas: _Schemas) -
         "operationId": handler.handler_name,
         "summary": (handler.fn.__doc__ or "").partition("\n")[0],
         "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.path_parameters),
+            *(_IN_PATH | {"name": name} for name in route.path_parameters),
             *(schemas.parameters(told.query) if told.query else ()),
         ],
         "responses": {str(status): _answer(status, shapes, schemas) for status, shapes in told.answers.items()},
         "security": [] if handler.opt.get("public") else [{"bearer": []}],
     }
     if told.body:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schemas.of([told.body])}}}
+        content = {"application/json": {"schema": schemas.of([told.body])}}
+        described["requestBody"] = {"required": True, "content": content}
     refused = (*told.refuses, *(() if handler.opt.get("public") else (401, 403)))
     described["responses"] |= {
         str(status): {

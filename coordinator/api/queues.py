@@ -25,7 +25,8 @@ async def read_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
     queues = replica_of(request).store.queues
     view = await queues.read(_checked(name))
     if not any(view.counts.values()) and name not in await queues.names():
-        raise NotFound("queue_not_found", f"There is no queue {name!r}; it begins with its first job or PUT /queue/{name}.")
+        detail = f"There is no queue {name!r}; it begins with its first job or PUT /queue/{name}."
+        raise NotFound("queue_not_found", detail)
     return json_response(queue_answer(view))
 
 
@@ -43,5 +44,6 @@ async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Res
 
 def _checked(name: str) -> str:
     if not re.fullmatch(QUEUE_NAME, name):
-        raise Invalid("name", f"{name[:80]!r} is not a queue name: letters, digits and _ . : - up to 128, a letter or digit first")
+        remedy = "letters, digits and _ . : - up to 128, a letter or digit first"
+        raise Invalid("name", f"{name[:80]!r} is not a queue name: {remedy}")
     return name

@@ -1,4 +1,4 @@
-"""`/worker`: where the functions are. The name `*` is the entry point that serves all names without a URL of their own."""
+"""`/worker`: where the functions are. The name `*` is the entry point for all names without a URL of their own."""
 
 import re
 

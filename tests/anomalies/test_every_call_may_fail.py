@@ -1,8 +1,8 @@
 """The n-th call of Redis fails, for n = 1, 2, 3 … until a whole run has gone by without meeting it.
 
-A call fails in two ways that its caller cannot tell apart: it never ran, or it ran and its reply was lost. Both times the
-same call is made again with the same arguments, and the run must end as if nothing had happened: every job in its one
-final state, called as often as it should be and no more.
+A call fails in two ways that its caller cannot tell apart: it never ran, or it ran and its reply was lost. Both times
+the same call is made again with the same arguments, and the run must end as if nothing had happened: every job in its
+one final state, called as often as it should be and no more.
 """
 
 import asyncio

@@ -37,7 +37,7 @@ local function finish_job(id, state, queue)
   local index = finished_key(state, queue)
   local keep = retention_of(state, queue)
   redis.call("ZADD", index, now, id)
-  redis.call("ZADD", purges_key, "NX", now + keep.age_ms, state .. ":" .. queue)
+  redis.call("ZADD", purges_key, "LT", now + keep.age_ms, state .. ":" .. queue)
   local excess = math.min(2, redis.call("ZCARD", index) - keep.count)
   if excess > 0 then
     local popped = redis.call("ZPOPMIN", index, excess)
