@@ -42,6 +42,10 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     scheduled_for: int | None = None
 
 
+UNREADABLE = Spec(worker="", args=msgspec.Raw(b"null"))
+"""Stands for a spec that this version cannot read: in a rolling deploy, another version wrote it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What a job has been through; `attempt` counts the one that is under way, the others only what is over."""
@@ -53,11 +57,11 @@ class Tally:
 
     @property
     def calls(self) -> int:
-        """How often the job was called: unlike `attempt` it never goes back, so it names a call."""
+        """How often the job was called: it names a call, because unlike `attempt` it is never given back by one."""
         return self.attempt + self.snoozes + self.throttles
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
     """One claimed call of a worker. The nonce tells it from any other, even of the same number."""
 

@@ -24,6 +24,9 @@ LOST_LIMIT = 5
 SPARED_LIMIT = 1000
 """Throttled or snoozed calls of one job; past it, waiting politely has become waiting for ever."""
 
+SPARED_LEAST_MS = 1000
+"""A wait of nothing would be a thousand calls back to back."""
+
 Verb = Literal["succeed", "retry", "spare", "die", "cancel"]
 """What the store does: `retry` waits with the attempt spent, `spare` waits with the attempt given back."""
 
@@ -59,20 +62,20 @@ def decide(ending: Ending, tally: Tally, spec: Spec, chance: float) -> Settlemen
 def _spare(outcome: str, delay_ms: int, tally: Tally, status: int | None) -> Settlement:
     if tally.snoozes + tally.throttles >= SPARED_LIMIT:
         return Settlement("die", outcome, reason=f"{outcome}_out", http_status=status)
-    return Settlement("spare", outcome, delay_ms=delay_ms, http_status=status)
+    return Settlement("spare", outcome, delay_ms=max(delay_ms, SPARED_LEAST_MS), http_status=status)
 
 
 def _fail(failure: Failure, tally: Tally, spec: Spec, chance: float) -> Settlement:
     verb: Verb
     if not failure.retryable:
         verb, delay_ms, reason = "die", 0, "non_retryable"
-    elif tally.attempt >= spec.max_attempts:
-        verb, delay_ms, reason = "die", 0, "attempts_exhausted"
     elif failure.kind == "lost" and tally.lost + 1 >= LOST_LIMIT:
         verb, delay_ms, reason = "die", 0, "lost_too_often"
     elif failure.kind == "lost":
-        # The replica died, not the function: nothing speaks for waiting.
+        # The replica failed, not the function, which may not even have been called: nothing speaks for waiting.
         verb, delay_ms, reason = "retry", 0, ""
+    elif tally.attempt - tally.lost >= spec.max_attempts:
+        verb, delay_ms, reason = "die", 0, "attempts_exhausted"
     else:
         wait = backoff_ms(spec.backoff, tally.attempt, chance)
         verb, delay_ms, reason = "retry", max(wait, failure.retry_after_ms or 0), ""

@@ -61,6 +61,12 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
     )
 
 
+UNREADABLE_ERROR: JsonBytes = _encoder.encode(
+    {"type": "UnreadableJob", "message": "This version of the coordinator cannot read the job; another one may."}
+)
+"""The error of an attempt whose job was written by another version, in words that this one does not know."""
+
+
 def unknown_worker(name: str) -> JsonBytes:
     """The error of an attempt whose worker is not registered any more."""
     message = f"No worker is registered as {name!r}, and there is no entry point '*'."

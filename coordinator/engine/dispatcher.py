@@ -20,9 +20,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from coordinator.calling.caller import Caller
-from coordinator.domain.job import Attempt
+from coordinator.domain.job import UNREADABLE, Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
-from coordinator.engine.calls import call_for, unknown_worker
+from coordinator.engine.calls import UNREADABLE_ERROR, call_for, unknown_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
@@ -61,9 +61,12 @@ class Dispatcher:
         self._limits = limits
         self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
         self._due: dict[int, float] = {}
+        self._requests: dict[int, str] = {}
+        self._unsent: set[Attempt] = set()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._is_cut_off = False
         self.leads: Callable[[int], bool] = lambda _shard: False
         self.on_backlog: Callable[[int], None] = lambda _shard: None
 
@@ -98,13 +101,15 @@ class Dispatcher:
         """Let the calls in flight end, and leave the rest to their receipts."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
+        self._is_cut_off = True
         cut_off = self._leases.held()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for shard, attempts in cut_off:
             with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
-                await self._jobs.detach(shard, attempts)
+                await self._jobs.release(shard, [attempt for attempt in attempts if attempt in self._unsent])
+                await self._jobs.detach(shard, [attempt for attempt in attempts if attempt not in self._unsent])
         await self._detaching.drain()
 
     async def _until_something_is_due(self) -> None:
@@ -124,11 +129,13 @@ class Dispatcher:
     async def _claim(self, shard: int) -> None:
         # Taken out first: a wake that comes while the claim is under way must not be lost.
         del self._due[shard]
+        # A claim that got no answer may have been made: asked for again by the same name, it is answered again.
+        request = self._requests.setdefault(shard, secrets.token_urlsafe(9))
         try:
             claim = await self._jobs.claim(
                 shard,
                 holder=self._limits.replica,
-                request=secrets.token_urlsafe(9),
+                request=request,
                 limit=self.free_slots,
                 lease_ms=self._limits.lease_ms,
             )
@@ -136,8 +143,10 @@ class Dispatcher:
             log.warning("claiming failed", extra={"shard": shard, "error": error.code})
             self.wake(shard, int(_PAUSE_S * 1000))
             return
+        del self._requests[shard]
         if self._is_stopping:
-            await self._jobs.release(shard, claim.attempts)
+            with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
+                await self._jobs.release(shard, claim.attempts)
             return
         for attempt in claim.attempts:
             self._attend(shard, attempt)
@@ -149,6 +158,7 @@ class Dispatcher:
 
     def _attend(self, shard: int, attempt: Attempt) -> None:
         self._leases.take(shard, attempt)
+        self._unsent.add(attempt)
         task = asyncio.create_task(self._run_attempt(shard, attempt))
         self._tasks.add(task)
         task.add_done_callback(self._end_task)
@@ -168,6 +178,7 @@ class Dispatcher:
                     await self._insist(lambda: self._detaching.submit(shard, attempt))
                 case Unsent(reason=reason):
                     log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
+                    self._unsent.add(attempt)
                     await asyncio.sleep(_PAUSE_S)
                     await self._insist(lambda: self._jobs.release(shard, [attempt]))
                     self.wake(shard)
@@ -175,13 +186,19 @@ class Dispatcher:
                     # Refused when its own receipt, or another attempt's, was first; then nothing is left to do.
                     await self._insist(lambda: self._settler.settle(attempt, ending))
         finally:
-            self._leases.drop(shard, attempt)
+            # Not when cut off: what becomes of the attempt then depends on it.
+            if not self._is_cut_off:
+                self._unsent.discard(attempt)
+                self._leases.drop(shard, attempt)
 
     async def _call(self, attempt: Attempt) -> Outcome:
         try:
             worker = await self._directory.find(attempt.spec.worker)
         except StoreUnavailable:
             return Unsent("the workers could not be read")
+        self._unsent.discard(attempt)
+        if attempt.spec is UNREADABLE:
+            return Failure(UNREADABLE_ERROR)
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
         return await self._caller.call(call_for(attempt, worker, self._limits.own_url))

@@ -11,6 +11,8 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from coordinator.errors import StoreUnavailable
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -58,7 +60,12 @@ class GroupCommit(Generic[Item, Answer]):
         waiting = self._waiting[shard]
         try:
             while waiting:
-                await self._commit_group(shard, self._next_group(waiting))
+                error = await self._commit_group(shard, self._next_group(waiting))
+                if isinstance(error, StoreUnavailable):
+                    # Those behind would wait as long for the same answer, each group after the other.
+                    for _, future in waiting:
+                        _fail(future, error)
+                    waiting.clear()
         finally:
             del self._tasks[shard]
 
@@ -70,14 +77,19 @@ class GroupCommit(Generic[Item, Answer]):
             size += self._size_of(group[-1][0])
         return group
 
-    async def _commit_group(self, shard: int, group: list[Waiting[Item, Answer]]) -> None:
+    async def _commit_group(self, shard: int, group: list[Waiting[Item, Answer]]) -> Exception | None:
         try:
             answers = await self._commit(shard, [item for item, _ in group])
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
             for _, future in group:
-                if not future.done():
-                    future.set_exception(error)
-        else:
-            for (_, future), answer in zip(group, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+                _fail(future, error)
+            return error
+        for (_, future), answer in zip(group, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+        return None
+
+
+def _fail(future: asyncio.Future[Answer], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -8,6 +8,7 @@ times and briefly, because every script of ours may be repeated with the same ar
 import asyncio
 import logging
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -39,8 +40,11 @@ log = logging.getLogger(__name__)
 _PAUSES_S = (0.05, 0.2, 0.5)
 """Between tries; in sum less than a caller's patience, more than a failover's first hiccup."""
 
-COMMAND_LIMIT_S = 5.0
-"""For one command, its wait for a free connection included; what takes longer has lost its server."""
+TRY_LIMIT_S = 2.0
+"""For one try of a command, its wait for a free connection included; what takes longer has lost its server."""
+
+RUN_LIMIT_S = 4.0
+"""For all tries together: a caller is told soon, also by a server that hangs instead of refusing."""
 
 _AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError)
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
@@ -75,23 +79,25 @@ class Connection:
         """
         linked = self._scripts[script]
         argv = linked.pack(rows, values)
-        for pause in (*_PAUSES_S, None):
+        until = time.monotonic() + RUN_LIMIT_S
+        pauses = iter(_PAUSES_S)
+        while True:
             try:
                 return await self._evaluate(linked.sha, linked.text, root, argv)
             except (RedisError, OSError) as error:
                 place = _SCRIPT_LINE.search(str(error))
                 if place:
                     error.add_note(f"{script}: {linked.place(int(place[1]))}")
-                if pause is None or not _is_passing(error):
+                pause = next(pauses, None)
+                if pause is None or time.monotonic() + pause >= until or not _is_passing(error):
                     raise _unavailable(error) from error
                 if isinstance(error, ReadOnlyError):
                     # A demoted primary keeps its connections: the next one may lead to the new primary.
                     await self.client.connection_pool.disconnect()
             await asyncio.sleep(pause)
-        raise AssertionError  # The last pause is None, so the loop has returned or raised.
 
     async def _execute(self, *command: Argument) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
-        async with asyncio.timeout(COMMAND_LIMIT_S):
+        async with asyncio.timeout(TRY_LIMIT_S):
             return await self._command(*command)
 
     async def _evaluate(self, sha: str, text: str, root: str, argv: list[Argument]) -> Reply:
@@ -112,7 +118,8 @@ class Connection:
     async def info(self) -> dict[str, Any]:
         """What the server says of itself."""
         try:
-            info: dict[str, Any] = await self.client.info()
+            async with asyncio.timeout(TRY_LIMIT_S):
+                info: dict[str, Any] = await self.client.info()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
         return info
@@ -121,7 +128,11 @@ class Connection:
     async def subscription(self, channel: str) -> AsyncIterator[PubSub]:
         """A subscription on a connection of its own."""
         async with self.client.pubsub(ignore_subscribe_messages=True) as pubsub:
-            await pubsub.subscribe(channel)
+            try:
+                async with asyncio.timeout(TRY_LIMIT_S):
+                    await pubsub.subscribe(channel)
+            except (RedisError, OSError) as error:
+                raise _unavailable(error) from error
             yield pubsub
 
     async def next_message(self, pubsub: PubSub) -> str | None:

@@ -61,7 +61,8 @@ def _open_in_process() -> "Redis":
     except ImportError:
         msg = "No store: install Redis or Valkey, or the extra: pip install 'coordinator[embedded]'."
         raise SettingsError(msg) from None
-    client: Redis = FakeAsyncRedis()
+    # Without a time-out, for the same reason as a real connection.
+    client: Redis = FakeAsyncRedis(socket_timeout=None)
     return client
 
 

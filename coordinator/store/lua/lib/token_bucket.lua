@@ -12,11 +12,11 @@ end
 
 local function whole_tokens(queue) return math.floor(queue.tokens + EPSILON) end
 
--- The instant at which one token will be there.
+-- The instant at which one token will be there. A wait of 301.00000000000006 ms is one of 301.
 local function token_instant(queue)
   local short = 1 - queue.tokens
   if short <= EPSILON then return now end
-  return queue.refilled_at + math.ceil(short * queue.rate_period_ms / queue.rate_limit)
+  return queue.refilled_at + math.ceil(short * queue.rate_period_ms / queue.rate_limit - EPSILON)
 end
 
 local function save_tokens(queue)
