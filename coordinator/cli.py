@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from coordinator import __version__, demo
 from coordinator.app import build_app
+from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
 from coordinator.server import bind, run, serve
@@ -62,6 +63,7 @@ async def _serve(settings: Settings) -> int:
             "To try things without one, run: coordinator dev"
         )
     _refuse_open_door(settings)
+    _refuse_wrong_urls(settings)
     store = _open(settings.redis_url, settings)
     await check_server(store)
     listener = bind(settings)
@@ -71,6 +73,13 @@ async def _serve(settings: Settings) -> int:
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
     return 0 if await serve(app, app.state["replica"], listener) else 1
+
+
+def _refuse_wrong_urls(settings: Settings) -> None:
+    for name in ("worker_url", "public_url"):
+        url = getattr(settings, name)
+        if url and (problem := url_problem(url)):
+            raise SettingsError(f"--{name.replace('_', '-')} {problem}.")
 
 
 def _refuse_open_door(settings: Settings) -> None:
@@ -91,10 +100,11 @@ def _open(url: str, settings: Settings) -> Store:
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
     """One replica with a store and a function of its own, to try things."""
     _refuse_open_door(settings)
+    _refuse_wrong_urls(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:
-        settings = replace(settings, worker_url=f"http://127.0.0.1:{settings.port}{demo.PATH}")
+        settings = replace(settings, worker_url=f"{replace(settings, public_url='').own_url}{demo.PATH}")
     embedded, url, said = _choose_store(settings, data_dir)
     try:
         if embedded:
@@ -109,7 +119,7 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             sys.stdout.write(f"  function: {settings.worker_url}\n\n{_TRY.format(url=settings.own_url)}\n")
             sys.stdout.flush()
             if tour:
-                await demo.Tour(f"http://127.0.0.1:{settings.port}", token).run()
+                await demo.Tour(replace(settings, public_url="").own_url, token).run()
             if not once:
                 await asyncio.Event().wait()
 

@@ -3,12 +3,12 @@
 ```
 CoordinatorError
 ├── SettingsError            the start is refused: a setting is wrong or unsafe
-├── Refusal                  the request is refused; HTTP status and code are the refusal's own
-│   ├── Invalid              422: a field is wrong (`errors` names it and the remedy)
-│   ├── NotFound             404
-│   ├── Conflict             409
-│   └── …
-└── StoreUnavailable         503: Redis is away, loading, full or read-only
+└── Refusal                  the request is refused; HTTP status and code are the refusal's own
+    ├── Invalid              422: a field is wrong (`errors` names it and the remedy)
+    ├── NotFound             404
+    ├── Conflict             409
+    ├── StoreUnavailable     503: Redis is away, loading, full or read-only
+    └── …
 ```
 
 A refusal's `code` is the same word in Lua, in the log and in the problem+json answer (RFC 9457).

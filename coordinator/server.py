@@ -108,7 +108,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            log.info("listening", extra={"address": [str(listener.getsockname()) for listener in sockets or ()]})
+            log.info("listening", extra={"address": [":".join(map(str, at.getsockname()[:2])) for at in sockets or ()]})
         if self._meanwhile and self.started:
             self._task = asyncio.create_task(self._meanwhile())
             self._task.add_done_callback(self._finish)

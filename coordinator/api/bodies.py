@@ -88,7 +88,7 @@ class NewJobBody(_Body):
     misfire_window: Duration | None = None
     start_at: Instant | None = None
     end_at: Instant | None = None
-    max_runs: Annotated[int, Meta(ge=1)] | None = None
+    max_runs: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
 
     @property
     def is_schedule(self) -> bool:
@@ -231,6 +231,8 @@ def start_of(body: NewJobBody) -> tuple[int, int]:
     for name in ("misfire", "misfire_window", "start_at", "end_at", "max_runs"):
         if getattr(body, name) is not None:
             raise Invalid(_camel(name), "is for schedules; give it with cron or every")
+    if body.seconds:
+        raise Invalid("seconds", "is for cron")
     if body.run_at is not None and body.delay is not None:
         raise Invalid("delay", "cannot stand beside runAt; give one of them")
     if body.timezone is not None:
@@ -248,6 +250,8 @@ def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
         raise Invalid("delay", "is for single jobs; give startAt or runAt as the first instant of a schedule")
     if body.run_at is not None and body.start_at is not None:
         raise Invalid("startAt", "cannot stand beside runAt, which means the same for a schedule; give one of them")
+    if body.seconds and body.cron is None:
+        raise Invalid("seconds", "is for cron")
     cron, timezone = None, body.timezone or "UTC"
     if body.cron is not None:
         cron, timezone = parse_cron(body.cron, body.timezone, "cron", seconds=body.seconds)
@@ -266,12 +270,12 @@ def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:
         rule=rule,
         spec=spec,
         misfire=body.misfire or "one",
-        misfire_window_ms=None if window is None else parse_duration(window, "misfireWindow"),
+        misfire_window_ms=None if window is None else parse_duration(window, "misfireWindow", least_ms=1000),
         max_runs=body.max_runs,
     )
 
 
-def queue_settings_of(body: QueueBody, *, was_paused: bool) -> QueueSettings:
+def queue_settings_of(body: QueueBody) -> QueueSettings:
     """The settings that the body asks for."""
     rate = None
     if body.rate:
@@ -280,7 +284,7 @@ def queue_settings_of(body: QueueBody, *, was_paused: bool) -> QueueSettings:
     return QueueSettings(
         concurrency=body.concurrency,
         rate=rate,
-        paused=was_paused if body.paused is None else body.paused,
+        paused=body.paused,
         retention={
             state: Retention(parse_duration(keep.age, f"retention.{state}.age"), keep.count)
             for state, keep in body.retention.items()

@@ -36,9 +36,8 @@ async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Res
     replica = replica_of(request)
     queues = replica.store.queues
     asked = decode(body, QueueBody)
-    before = await queues.read(_checked(name))
-    settings = queue_settings_of(asked, was_paused=before.settings.paused)
-    replica.wake(shard_of_queue(name, replica.store.shards), await queues.configure(name, settings))
+    due_in_ms = await queues.configure(_checked(name), queue_settings_of(asked))
+    replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
     return json_response(queue_answer(await queues.read(name)))
 
 

@@ -32,11 +32,14 @@ RETENTION_DEFAULTS: dict[FinalState, Retention] = {
 
 
 class QueueSettings(msgspec.Struct, frozen=True):
-    """None means no limit; a state without retention of its own has the default."""
+    """None means no limit; a state without retention of its own has the default.
+
+    `paused` as None leaves a queue as it is, paused or not.
+    """
 
     concurrency: int | None = None
     rate: Rate | None = None
-    paused: bool = False
+    paused: bool | None = None
     retention: dict[FinalState, Retention] = {}
 
 

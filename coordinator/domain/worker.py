@@ -1,9 +1,12 @@
 """A worker: the named cloud function that does the work, and how its answers are to be read."""
 
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
+
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:.]+")
 
 ENTRY_POINT = "*"
 """The worker whose URL serves every name that has none of its own."""
@@ -29,6 +32,14 @@ def url_problem(url: str) -> str | None:
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError as error:
         return f"{url!r} is not a URL: {error}"
+    host = parts.hostname or ""
+    try:
+        # As it goes to the resolver; a colon only stands in an IPv6 address.
+        is_host = bool(_HOST.fullmatch(host if ":" in host else host.encode("idna").decode()))
+    except UnicodeError:
+        is_host = False
+    if not is_host or re.search(r"[\s\x00-\x1f\x7f]", url):
+        return f"{url!r} does not name a host that can be looked up"
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
         return f"{url!r} is not an http or https URL with a host, such as https://example.com/jobs"
     if parts.username is not None or parts.password is not None:

@@ -21,28 +21,34 @@ class Directory:
         """The first look reads the store."""
         self._workers = workers
         self._default = Worker(worker_url) if worker_url else None
-        self._known: dict[str, Worker] = {}
+        self._known: dict[str, Worker] | None = None
         self._read_at = float("-inf")
+        self._changes = 0
         self._lock = asyncio.Lock()
 
     async def find(self, name: str) -> Worker | None:
         """The worker that serves this name, None if none does. Raises `StoreUnavailable` before the first read."""
         if time.monotonic() - self._read_at > _FRESH_S:
             await self._refresh()
-        return self._known.get(name) or self._known.get(ENTRY_POINT) or self._default
+        known = self._known or {}
+        return known.get(name) or known.get(ENTRY_POINT) or self._default
 
     def forget(self) -> None:
         """Something was registered or removed: read before the next use."""
         self._read_at = float("-inf")
+        self._changes += 1
 
     async def _refresh(self) -> None:
         async with self._lock:
             if time.monotonic() - self._read_at <= _FRESH_S:
                 return
+            changes = self._changes
             try:
                 self._known = await self._workers.read_all()
             except StoreUnavailable as error:
-                if not self._known and not self._default:
+                # Before the first read nobody knows which names have a URL of their own.
+                if self._known is None:
                     raise
                 log.warning("the workers could not be read anew; the known ones are used", extra={"error": error.code})
-            self._read_at = time.monotonic()
+            if changes == self._changes:
+                self._read_at = time.monotonic()

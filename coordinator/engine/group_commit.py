@@ -2,8 +2,8 @@
 
 A command costs Python far more than it costs Redis, so one script that carries a hundred jobs is worth a hundred
 commands. Nothing waits for company: the first request of an idle shard leaves at once, and what arrives while it is
-under way leaves together when it is back. A group is bounded in number and in bytes, because it holds Redis, and with it
-everybody, for as long as it runs.
+under way leaves together when it is back. A group is bounded in number and in bytes, because it holds Redis, and with
+it everybody, for as long as it runs.
 """
 
 import asyncio

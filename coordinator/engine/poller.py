@@ -7,6 +7,8 @@ or a change of leader, it finds at the next look.
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -17,6 +19,7 @@ from coordinator.engine.dispatcher import Dispatcher
 from coordinator.engine.leadership import Leadership
 from coordinator.engine.settler import Settler
 from coordinator.errors import StoreUnavailable
+from coordinator.settings import Settings
 from coordinator.store.jobs import Expired, NewJob
 from coordinator.store.open import Store
 from coordinator.store.schedules import DueSchedule
@@ -25,7 +28,9 @@ log = logging.getLogger(__name__)
 
 _ERRORS = {
     "timeout": msgspec.json.encode({"type": "Timeout", "message": "No receipt came before the deadline."}),
-    "lost": msgspec.json.encode({"type": "Lost", "message": "The replica that made the call is gone."}),
+    "lost": msgspec.json.encode(
+        {"type": "Lost", "message": "The replica that claimed the job stopped renewing its lease."}
+    ),
 }
 
 _PUT_OFF_MS = 600_000
@@ -36,14 +41,16 @@ class Poller:
     """Looks after the shards that `leadership` holds."""
 
     def __init__(
-        self, store: Store, leadership: Leadership, settler: Settler, dispatcher: Dispatcher, poll_interval_ms: int
+        self, store: Store, leadership: Leadership, settler: Settler, dispatcher: Dispatcher, settings: Settings
     ) -> None:
         """It acts through the settler and the dispatcher; on its own it only fires and purges."""
         self._store = store
         self._leadership = leadership
         self._settler = settler
         self._dispatcher = dispatcher
-        self._poll_interval_ms = poll_interval_ms
+        self._poll_interval_ms = settings.poll_interval_ms
+        self._lease_ms = settings.lease_ms
+        self._away_at = float("-inf")
         self._changed = asyncio.Event()
 
     def wake(self) -> None:
@@ -71,31 +78,50 @@ class Poller:
     async def _look_after(self, shard: int) -> int:
         """Do what is due. Returns in how many ms to look again."""
         try:
-            claim_in, *others = await self._store.jobs.poll(shard)
-            if claim_in is not None and claim_in <= self._poll_interval_ms:
-                self._offer(shard, claim_in)
-            for due_in, act in zip(others, (self._expire, self._fire, self._store.jobs.purge), strict=True):
-                if due_in == 0:
-                    await act(shard)
+            claim_in, expire_in, fire_in, purge_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
             log.warning("polling failed", extra={"shard": shard, "error": error.code})
+            self._away_at = time.monotonic()
             return self._poll_interval_ms
-        # What was due had one batch done: a 0 looks again at once, there may be more.
-        return min((due_in for due_in in others if due_in is not None), default=self._poll_interval_ms)
+        if claim_in is not None and claim_in <= self._poll_interval_ms:
+            self._offer(shard, claim_in)
+        # The purge before what may be refused for want of memory: it is what makes room.
+        acts = ((expire_in, self._expire), (purge_in, self._purge), (fire_in, self._fire))
+        return min([await self._act(shard, due_in, act) for due_in, act in acts])
+
+    async def _act(self, shard: int, due_in: int | None, act: Callable[[int], Awaitable[bool]]) -> int:
+        """Act if it is due. Returns in how many ms to look again: at once if one batch may not have been all."""
+        if due_in != 0:
+            return self._poll_interval_ms if due_in is None else due_in
+        try:
+            return 0 if await act(shard) else self._poll_interval_ms
+        except StoreUnavailable as error:
+            log.warning("polling failed", extra={"shard": shard, "error": error.code})
+        except Exception:
+            # One shard, or one kind of work, that meets a fault of ours must not stop the others.
+            log.exception("polling met a fault of ours", extra={"shard": shard})
+        return self._poll_interval_ms
 
     def _offer(self, shard: int, claim_in_ms: int) -> None:
         if claim_in_ms == 0 and self._dispatcher.free_slots <= 0:
             self._dispatcher.on_backlog(shard)
         self._dispatcher.wake(shard, claim_in_ms)
 
-    async def _expire(self, shard: int) -> None:
+    async def _expire(self, shard: int) -> bool:
         expired = await self._store.jobs.expired(shard)
+        if time.monotonic() - self._away_at < self._lease_ms / 1000:
+            # While Redis was away nobody could renew a lease: those that live get the time to do it now.
+            expired = [found for found in expired if found.kind != "lost"]
         await asyncio.gather(*(self._end(found) for found in expired))
+        return bool(expired)
 
     async def _end(self, found: Expired) -> None:
         await self._settler.settle(found.attempt, Failure(_ERRORS[found.kind], kind=found.kind), lapsed=True)
 
-    async def _fire(self, shard: int) -> None:
+    async def _purge(self, shard: int) -> bool:
+        return bool(await self._store.jobs.purge(shard))
+
+    async def _fire(self, shard: int) -> bool:
         now, due = await self._store.schedules.due(shard)
         for schedule in due:
             try:
@@ -103,9 +129,10 @@ class Poller:
             except StoreUnavailable:
                 raise
             except Exception:
-                # One schedule that cannot be computed must not keep the others from firing.
+                # One schedule that cannot be read or computed must not keep the others from firing.
                 log.exception("a schedule cannot be fired; it is put off", extra={"schedule": schedule.id})
                 await self._store.schedules.fire(schedule, [], next_at=now + _PUT_OFF_MS, missed=1)
+        return bool(due)
 
     async def _fire_one(self, shard: int, due: DueSchedule, now: int) -> None:
         firing = fire(due.schedule, due.tick, now)

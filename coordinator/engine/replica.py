@@ -50,7 +50,7 @@ class Replica:
         self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)
         self._dispatcher.leads = self._leadership.led.__contains__
         self._dispatcher.on_backlog = self._tell_backlog
-        self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings.poll_interval_ms)
+        self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings)
 
     @property
     def led(self) -> frozenset[int]:

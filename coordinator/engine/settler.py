@@ -49,8 +49,7 @@ class Settler:
         else:
             job = await self._jobs.read(job_id)
             # The decision is made for the attempt that was read, and must not hit a later one.
-            attempt = job.tally.attempt if attempt is None else attempt
-            nonce = nonce or job.nonce
+            nonce = job.nonce if attempt is None else nonce
             settlement = decide(receipt.ending, job.tally, job.spec, _chance())
         return await self._submit(Ended(job_id, settlement, attempt, nonce))
 

@@ -1,5 +1,6 @@
 """Jobs in Redis: one method per script, in the order of a job's life."""
 
+import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,13 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.domain.ids import shard_of_id
-from coordinator.domain.job import Attempt, Job, LogEntry, Spec, State, Tally, shown_state
+from coordinator.domain.job import UNREADABLE, Attempt, Job, LogEntry, Spec, State, Tally, shown_state
 from coordinator.domain.queue import RETENTION_DEFAULTS
 from coordinator.domain.settlement import Settlement
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
+
+log = logging.getLogger(__name__)
 
 BATCH_LIMIT = 100
 """Jobs in one script: a thousand would hold Redis, and all others, for 10 ms."""
@@ -121,7 +124,7 @@ class JobStore:
                 nonce=request,
                 deadline_at=deadline_at,
                 tally=Tally(number, lost, snoozes, throttles),
-                spec=_spec_decoder.decode(spec),
+                spec=_read_spec(job_id, spec),
             )
             for job_id, number, deadline_at, lost, snoozes, throttles, spec in claimed
         ]
@@ -164,7 +167,7 @@ class JobStore:
                     nonce=nonce.decode(),
                     deadline_at=0,
                     tally=Tally(number, lost, snoozes, throttles),
-                    spec=_spec_decoder.decode(spec),
+                    spec=_read_spec(job_id, spec),
                 ),
                 "lost" if kind == b"lost" else "timeout",
             )
@@ -239,6 +242,15 @@ def encode_spec(spec: Spec) -> bytes:
     return _encoder.encode(spec)
 
 
+def _read_spec(job_id: bytes, spec: bytes) -> Spec:
+    try:
+        return _spec_decoder.decode(spec)
+    except msgspec.DecodeError as error:
+        # One job that another version wrote must not keep the others of its batch from being read.
+        log.warning("a job cannot be read", extra={"job": job_id.decode(), "error": str(error)})
+        return UNREADABLE
+
+
 def _batches(rows: Sequence[tuple[str, int, str]]) -> Iterator[Sequence[tuple[str, int, str]]]:
     for start in range(0, len(rows), BATCH_LIMIT):
         yield rows[start : start + BATCH_LIMIT]
@@ -274,7 +286,7 @@ def _job(view: list[Any], now: int) -> Job:
     return Job(
         id=job_id.decode(),
         state=shown_state(field[b"state"].decode(), run_at, tally.attempt, now),
-        spec=_spec_decoder.decode(field[b"spec"]),
+        spec=_read_spec(job_id, field[b"spec"]),
         tally=tally,
         nonce=_text(field.get(b"nonce")) or "",
         created_at=int(field[b"created_at"]),

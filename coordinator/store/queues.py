@@ -17,7 +17,10 @@ class QueueStore:
         self._connection = connection
 
     async def configure(self, name: str, settings: QueueSettings) -> int | None:
-        """Replace the settings. Returns in how many ms the queue has something to claim, None if it has not."""
+        """Replace the settings, but not a pause that they leave open.
+
+        Returns in how many ms the queue has something to claim, None if it has not.
+        """
         fields = _fields(settings)
         _, due_in = await self._connection.run("configure_queue", self._root(name), list(fields.items()), name=name)
         return None if due_in < 0 else due_in
@@ -50,12 +53,13 @@ def _fields(settings: QueueSettings) -> dict[str, str | int]:
     """The hash of a queue; an empty value removes the field."""
     rate = settings.rate
     fields: dict[str, str | int] = {
-        "paused": 1 if settings.paused else "",
         "concurrency": "" if settings.concurrency is None else settings.concurrency,
         "rate_limit": rate.limit if rate else "",
         "rate_period_ms": rate.period_ms if rate else "",
         "rate_burst": rate.burst if rate else "",
     }
+    if settings.paused is not None:
+        fields["paused"] = 1 if settings.paused else ""
     for state in RETENTION_DEFAULTS:
         keep = settings.retention.get(state)
         fields[f"{state}_age_ms"] = keep.age_ms if keep else ""

@@ -22,7 +22,12 @@ class DueSchedule:
     tick: int
     version: str
     runs: int
-    schedule: Schedule
+    record: bytes
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule itself. Raises `msgspec.ValidationError` if this version cannot read it."""
+        return _decoder.decode(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class ScheduleStore:
         """Now, and a batch of the schedules whose tick has come."""
         _, now, rows = await self._connection.run("due_schedules", self._connection.root(shard), limit=BATCH_LIMIT)
         return now, [
-            DueSchedule(schedule_id.decode(), tick, version.decode(), runs, _decoder.decode(record))
+            DueSchedule(schedule_id.decode(), tick, version.decode(), runs, record)
             for schedule_id, tick, version, runs, record in rows
         ]
 
@@ -80,6 +85,7 @@ class ScheduleStore:
             expected=due.tick,
             version=due.version,
             next_at=_score(next_at),
+            last_at=jobs[-1].spec.scheduled_for or "" if jobs else "",
             missed=missed,
         )
         if reply != b"ok":

@@ -56,7 +56,7 @@ def failed(verb, reason="", delay_ms=0, kind="failure", http_status=None):
         (Snooze(5000), Tally(1), Settlement("spare", "snoozed", delay_ms=5000)),
         (Snooze(5000), Tally(3), Settlement("spare", "snoozed", delay_ms=5000)),
         (Throttle(2000, 429), Tally(3), Settlement("spare", "throttled", delay_ms=2000, http_status=429)),
-        (Snooze(0), Tally(1, snoozes=SPARED_LIMIT - 1), Settlement("spare", "snoozed")),
+        (Snooze(0), Tally(1, snoozes=SPARED_LIMIT - 1), Settlement("spare", "snoozed", delay_ms=1000)),
         (Snooze(0), Tally(1, snoozes=SPARED_LIMIT), Settlement("die", "snoozed", reason="snoozed_out")),
         (
             Throttle(0, 503),
@@ -76,12 +76,15 @@ def failed(verb, reason="", delay_ms=0, kind="failure", http_status=None):
         # A final failure is final at once, and that is the reason people see.
         (Failure(ERROR, retryable=False, http_status=400), Tally(1), failed("die", "non_retryable", http_status=400)),
         (Failure(ERROR, retryable=False), Tally(3), failed("die", "non_retryable")),
-        # A replica that died costs an attempt but no wait.
+        # A replica that died costs no wait.
         (Failure(ERROR, kind="lost"), Tally(1), failed("retry", kind="lost")),
         (Failure(ERROR, kind="lost", retry_after_ms=60_000), Tally(1), failed("retry", kind="lost")),
         (Failure(ERROR, kind="lost"), Tally(1, lost=LOST_LIMIT - 2), failed("retry", kind="lost")),
         (Failure(ERROR, kind="lost"), Tally(1, lost=LOST_LIMIT - 1), failed("die", "lost_too_often", kind="lost")),
-        (Failure(ERROR, kind="lost"), Tally(3), failed("die", "attempts_exhausted", kind="lost")),
+        # Nor is it the last attempt's end: the function may never have been called. Lost attempts are not counted.
+        (Failure(ERROR, kind="lost"), Tally(3), failed("retry", kind="lost")),
+        (Failure(ERROR), Tally(3, lost=1), failed("retry", delay_ms=10_000)),
+        (Failure(ERROR), Tally(4, lost=1), failed("die", "attempts_exhausted")),
         (Failure(ERROR), Tally(1, lost=LOST_LIMIT + 1), failed("retry", delay_ms=10_000)),
     ],
 )
@@ -108,11 +111,13 @@ def test_it_waits_only_when_there_is_another_call_and_gives_a_reason_only_when_t
 
 
 @given(FAILURES, TALLIES, SPECS, CHANCES)
-def test_it_never_calls_again_past_the_last_attempt(failure, tally, spec, chance):
+def test_it_never_calls_again_past_the_last_attempt_that_was_not_lost(failure, tally, spec, chance):
     settled = decide(failure, tally, spec, chance)
     assert settled.verb in {"retry", "die"}
-    if settled.verb == "retry":
-        assert tally.attempt < spec.max_attempts
+    if settled.verb == "retry" and failure.kind == "lost":
+        assert tally.lost + 1 < LOST_LIMIT
+    elif settled.verb == "retry":
+        assert tally.attempt - tally.lost < spec.max_attempts
     assert settled.error == ERROR
     assert settled.outcome == failure.kind
 

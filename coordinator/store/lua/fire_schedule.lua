@@ -13,8 +13,9 @@ local id = ARGV[1]
 local expected = ARGV[2] -- the tick that is due, ms
 local version = ARGV[3]
 local next_at = ARGV[4] -- ms, or "inf"
-local missed = ARGV[5] -- ticks that were passed over
--- Rows from ARGV[6], each: id, lane, timeout_ms, spec
+local last_at = ARGV[5] -- the newest tick that is run now, or ""
+local missed = ARGV[6] -- ticks that were passed over
+-- Rows from ARGV[7], each: id, lane, timeout_ms, spec
 
 local score = redis.call("ZSCORE", schedules_key, id)
 if not score or tonumber(score) ~= tonumber(expected) or redis.call("HGET", schedule_key(id), "version") ~= version then
@@ -23,7 +24,7 @@ end
 
 local queues = {}
 local runs = 0
-for job_id, lane, timeout_ms, spec in each_row(6, 4) do
+for job_id, lane, timeout_ms, spec in each_row(7, 4) do
   -- A failover may have rolled the schedule back behind a job that it had made.
   if redis.call("EXISTS", job_key(job_id)) == 0 then
     create_job(job_id, lane, now, timeout_ms, spec)
@@ -32,7 +33,7 @@ for job_id, lane, timeout_ms, spec in each_row(6, 4) do
   runs = runs + 1
 end
 redis.call("ZADD", schedules_key, next_at, id)
-redis.call("HSET", schedule_key(id), "last_at", expected)
+if last_at ~= "" then redis.call("HSET", schedule_key(id), "last_at", last_at) end
 redis.call("HINCRBY", schedule_key(id), "runs", runs)
 redis.call("HINCRBY", schedule_key(id), "missed", missed)
 return { "ok", offer_queues(queues) }

@@ -30,14 +30,23 @@ local function rank_behind(index, direction, score, id)
   return low
 end
 
-local views, last_score, last_id, looked = {}, "", "", 0
+local STEP = 100 -- Entries read at once.
+local BYTES_LIMIT = 1048576 -- A page is closed by the job that reaches this.
+
+local function size_of(view)
+  local size = #view[3]
+  for _, value in ipairs(view[2]) do size = size + #value end
+  return size
+end
+
+local views, last_score, last_id, looked, bytes = {}, "", "", 0, 0
 
 -- Returns true when the page is full or has looked at enough.
 local function read_index(index, direction, wanted)
   local command = direction == 1 and "ZRANGE" or "ZREVRANGE"
   local rank = rank_behind(index, direction, after_score, after_id)
   while true do
-    local entries = redis.call(command, index, rank, rank + 99, "WITHSCORES")
+    local entries = redis.call(command, index, rank, rank + STEP - 1, "WITHSCORES")
     for at = 1, #entries, 2 do
       if #views >= limit or looked >= scan then return true end
       looked = looked + 1
@@ -45,10 +54,14 @@ local function read_index(index, direction, wanted)
       local verdict = wanted(last_id, tonumber(last_score))
       if verdict == nil then return false end
       local view = verdict and job_view(last_id, -1)
-      if view then views[#views + 1] = view end
+      if view then
+        views[#views + 1] = view
+        bytes = bytes + size_of(view)
+        if bytes >= BYTES_LIMIT then return true end
+      end
     end
-    if #entries < 200 then return false end
-    rank = rank + 100
+    if #entries < 2 * STEP then return false end
+    rank = rank + STEP
   end
 end
 

@@ -24,7 +24,7 @@ local function purge(state, queue, most)
     redis.call("ZREM", purges_key, name)
   else
     local more = redis.call("ZCARD", index) > keep.count
-    redis.call("ZADD", purges_key, more and now or tonumber(head[2]) + keep.age_ms, name)
+    redis.call("ZADD", purges_key, more and now or purge_instant(tonumber(head[2]), keep.age_ms), name)
   end
   return #old
 end

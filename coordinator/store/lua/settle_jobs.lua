@@ -45,6 +45,13 @@ local function is_logged(row)
   return false
 end
 
+-- Whether a success names an attempt that there never was: a number to come, or the last one with another nonce.
+local function is_made_up(job, row)
+  if row.attempt == "" then return false end
+  local last, given = last_attempt(job), tonumber(row.attempt)
+  return given > last or (given == last and row.nonce ~= "" and row.nonce ~= job.nonce)
+end
+
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
 local function refusal(job, row)
   if not job.state then return "job_not_found" end
@@ -52,7 +59,7 @@ local function refusal(job, row)
   local was_said = job.outcome == row.outcome and (row.verb == "succeed" or is_last(job, row))
   if is_final(job.state) then return was_said and "already_recorded" or "stale_receipt" end
   if job.attempt + job.snoozes + job.throttles == 0 then return "stale_receipt" end
-  if row.verb == "succeed" then return nil end
+  if row.verb == "succeed" then return is_made_up(job, row) and "stale_receipt" or nil end
   if not is_running_as(job, row.attempt, row.nonce) then
     return job.state == "waiting" and was_said and "already_recorded" or "stale_receipt"
   end
@@ -105,8 +112,9 @@ local function settle(row)
   end
   if refused then return { refused, job.state or "" } end
   leave_index(job)
-  -- A success at the first call is told by the job's own fields.
-  if row.verb ~= "succeed" or job.attempt + job.snoozes + job.throttles > 1 then
+  -- A success at the first call, and nothing else, is told by the job's own fields.
+  local is_first = job.state == "running" and job.attempt + job.snoozes + job.throttles == 1
+  if row.verb ~= "succeed" or not is_first or redis.call("EXISTS", attempts_key(row.id)) == 1 then
     local begun = is_last(job, row) and job or {} -- When an older attempt started is not known any more.
     log_attempt(row.id, attempt_entry(begun, attempt, row.outcome, row.http_status, row.error))
   end

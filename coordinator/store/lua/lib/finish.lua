@@ -32,12 +32,15 @@ end
 
 local function erase_job(id) redis.call("DEL", job_key(id), attempts_key(id)) end
 
+-- On a whole second, so that what finishes together is purged together.
+local function purge_instant(finished_at, age_ms) return math.ceil((finished_at + age_ms) / 1000) * 1000 end
+
 -- The job's hash must be whole by now: with a number of 0 it is gone when this returns.
 local function finish_job(id, state, queue)
   local index = finished_key(state, queue)
   local keep = retention_of(state, queue)
   redis.call("ZADD", index, now, id)
-  redis.call("ZADD", purges_key, "LT", now + keep.age_ms, state .. ":" .. queue)
+  redis.call("ZADD", purges_key, "LT", purge_instant(now, keep.age_ms), state .. ":" .. queue)
   local excess = math.min(2, redis.call("ZCARD", index) - keep.count)
   if excess > 0 then
     local popped = redis.call("ZPOPMIN", index, excess)
