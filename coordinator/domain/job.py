@@ -61,7 +61,7 @@ class Tally:
         return self.attempt + self.snoozes + self.throttles
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """One claimed call of a worker. The nonce tells it from any other, even of the same number."""
 

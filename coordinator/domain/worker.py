@@ -32,7 +32,9 @@ def url_problem(url: str) -> str | None:
         port_is_valid = parts.port is None or parts.port > 0
     except ValueError as error:
         return f"{url!r} is not a URL: {error}"
-    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
+        return f"{url!r} is not an http or https URL with a host, such as https://example.com/jobs"
+    host = parts.hostname
     try:
         # As it goes to the resolver; a colon only stands in an IPv6 address.
         is_host = bool(_HOST.fullmatch(host if ":" in host else host.encode("idna").decode()))
@@ -40,8 +42,6 @@ def url_problem(url: str) -> str | None:
         is_host = False
     if not is_host or re.search(r"[\s\x00-\x1f\x7f]", url):
         return f"{url!r} does not name a host that can be looked up"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_valid:
-        return f"{url!r} is not an http or https URL with a host, such as https://example.com/jobs"
     if parts.username is not None or parts.password is not None:
         return "holds a user name or password; send them in headers instead"
     if parts.fragment:

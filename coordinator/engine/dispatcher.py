@@ -62,7 +62,7 @@ class Dispatcher:
         self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
         self._due: dict[int, float] = {}
         self._requests: dict[int, str] = {}
-        self._unsent: set[Attempt] = set()
+        self._unsent: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -108,8 +108,8 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for shard, attempts in cut_off:
             with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
-                await self._jobs.release(shard, [attempt for attempt in attempts if attempt in self._unsent])
-                await self._jobs.detach(shard, [attempt for attempt in attempts if attempt not in self._unsent])
+                await self._jobs.release(shard, [attempt for attempt in attempts if _key(attempt) in self._unsent])
+                await self._jobs.detach(shard, [attempt for attempt in attempts if _key(attempt) not in self._unsent])
         await self._detaching.drain()
 
     async def _until_something_is_due(self) -> None:
@@ -158,7 +158,7 @@ class Dispatcher:
 
     def _attend(self, shard: int, attempt: Attempt) -> None:
         self._leases.take(shard, attempt)
-        self._unsent.add(attempt)
+        self._unsent.add(_key(attempt))
         task = asyncio.create_task(self._run_attempt(shard, attempt))
         self._tasks.add(task)
         task.add_done_callback(self._end_task)
@@ -178,7 +178,7 @@ class Dispatcher:
                     await self._insist(lambda: self._detaching.submit(shard, attempt))
                 case Unsent(reason=reason):
                     log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
-                    self._unsent.add(attempt)
+                    self._unsent.add(_key(attempt))
                     await asyncio.sleep(_PAUSE_S)
                     await self._insist(lambda: self._jobs.release(shard, [attempt]))
                     self.wake(shard)
@@ -188,7 +188,7 @@ class Dispatcher:
         finally:
             # Not when cut off: what becomes of the attempt then depends on it.
             if not self._is_cut_off:
-                self._unsent.discard(attempt)
+                self._unsent.discard(_key(attempt))
                 self._leases.drop(shard, attempt)
 
     async def _call(self, attempt: Attempt) -> Outcome:
@@ -196,7 +196,7 @@ class Dispatcher:
             worker = await self._directory.find(attempt.spec.worker)
         except StoreUnavailable:
             return Unsent("the workers could not be read")
-        self._unsent.discard(attempt)
+        self._unsent.discard(_key(attempt))
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)
         if worker is None:
@@ -216,3 +216,7 @@ class Dispatcher:
     async def _detach(self, shard: int, attempts: Sequence[Attempt]) -> list[None]:
         await self._jobs.detach(shard, attempts)
         return [None] * len(attempts)
+
+
+def _key(attempt: Attempt) -> tuple[str, str]:
+    return attempt.job_id, attempt.nonce

@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 
 from coordinator.calling.caller import Caller
 from coordinator.engine.directory import Directory
@@ -140,7 +140,10 @@ async def _outlive(loop: Callable[[], Coroutine[None, None, None]]) -> None:
             await asyncio.sleep(1)
 
 
-async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _end(tasks: Iterable["asyncio.Task[None]"]) -> None:
+    """Cancel, and ask again: before Python 3.12 `asyncio.wait_for`, in whatever library, may swallow it once."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)

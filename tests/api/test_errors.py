@@ -1,0 +1,222 @@
+"""What is wrong is refused as `application/problem+json`, and never by a fault of ours."""
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coordinator.api.bodies import ARGS_LIMIT_BYTES, BODY_LIMIT_BYTES, NESTING_LIMIT
+from coordinator.app import build_app
+from coordinator.settings import Settings
+from coordinator.store.open import open_store
+from tests.api.harness import JSON, Api, Function, living, refusal, resting
+
+BODIES = [("POST", "/job"), ("PUT", "/queue/q"), ("PUT", "/worker/w"), ("POST", "/job/x/receipt")]
+
+
+def nested(depth: int) -> bytes:
+    """Lists within lists."""
+    return b"[" * depth + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/nope", "/jobs", "/job/x/y", "/job/x/receipt/z", "/schema", "/docs", "/%00", "/ü"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_unknown_path_is_not_found(idle: Api, method: str, path: str):
+    refusal(await idle.client.request(method, path), 404, "not_found", says="/openapi.json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"), [("PUT", "/job", "GET, OPTIONS, POST"), ("POST", "/health", "GET, OPTIONS")]
+)
+async def test_a_wrong_method_is_told_the_right_ones(idle: Api, method: str, path: str, allowed: str):
+    answer = await idle.client.request(method, path)
+
+    refusal(answer, 405, "method_not_allowed", says=method)
+    assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"{}x",
+        b'{"worker":"a"} {}',
+        b"{'worker':'a'}",
+        b'{"worker":"a",}',
+        b'{"worker":NaN}',
+        b'{"worker":Infinity}',
+        b"\xef\xbb\xbf{}",
+        b'{"\xff":1}',
+        b'{"worker":"a","status":"\xff"}',
+        b'{"worker":"\xed\xa0\x80"}',
+        b'{"worker":"\\ud800"}',
+        '{"worker":"a"}'.encode("utf-16"),
+        b'{"worker":' + nested(2000) + b"}",
+        b'{"worker":' * 2000,
+    ],
+)
+async def test_what_is_no_json_is_refused(idle: Api, method: str, path: str, body: bytes):
+    answer = await idle.client.request(method, path, content=body, headers=JSON)
+
+    # What the struct does not want is not looked into.
+    if answer.status_code != 422:
+        refusal(answer, 400, "invalid_json")
+
+
+@pytest.mark.parametrize(("method", "path"), BODIES)
+@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"x"', b"true", nested(200)])
+async def test_a_body_is_an_object(idle: Api, method: str, path: str, body: bytes):
+    refusal(
+        await idle.client.request(method, path, content=body, headers=JSON), 422, "validation_error", "body", "object"
+    )
+
+
+async def test_args_are_nested_as_deep_as_we_say_and_no_deeper(api: Api, function: Function):
+    accepted = await api.post("/job", content=b'{"worker":"a","args":%s}' % nested(NESTING_LIMIT - 1))
+    refused = await api.post("/job", content=b'{"worker":"a","args":%s}' % nested(NESTING_LIMIT))
+
+    refusal(refused, 400, "invalid_json", says=f"deeper than {NESTING_LIMIT}")
+    await api.until(accepted.json()["id"], "succeeded")
+    assert nested(NESTING_LIMIT - 1) in function.calls[0].raw
+    assert len((await api.client.get("/job")).json()["items"]) == 1
+
+
+@pytest.mark.parametrize("args", [b'["[[[["]', b'"' + rb"\"[" * 400 + b'"', b"[" + b"[]," * 400 + b"[]]"])
+async def test_brackets_side_by_side_or_in_strings_are_not_nested(idle: Api, args: bytes):
+    assert (await idle.post("/job", content=b'{"worker":"a","args":%s}' % args)).status_code == 201
+
+
+async def test_args_are_limited(api: Api, function: Function):
+    most = b'"' + b"x" * (ARGS_LIMIT_BYTES - 2) + b'"'
+
+    accepted = await api.post("/job", content=b'{"worker":"a","args":%s}' % most)
+    refused = await api.post("/job", content=b'{"worker":"a","args": "x%s}' % most[1:])
+
+    problem = refusal(refused, 413, "payload_too_large", says="args: 262145 bytes are more than 262144")
+    assert problem["limitBytes"] == 262_144
+    await api.until(accepted.json()["id"], "succeeded")
+    assert most in function.calls[0].raw
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+@pytest.mark.parametrize(("method", "path"), BODIES)
+async def test_a_body_is_limited_however_it_comes(idle: Api, method: str, path: str, *, is_chunked: bool):
+    async def chunks():
+        for _ in range(6):
+            yield b" " * 65_536
+
+    answer = await idle.client.request(
+        method, path, content=chunks() if is_chunked else b" " * (BODY_LIMIT_BYTES + 1), headers=JSON
+    )
+
+    assert refusal(answer, 413, "payload_too_large", says="327680")["limitBytes"] == BODY_LIMIT_BYTES == 327_680
+
+
+@pytest.fixture
+async def broken():
+    """The application on a Redis that is not there."""
+    async with resting(url="redis://127.0.0.1:1") as api:
+        yield api
+
+
+async def test_without_redis_a_request_is_to_be_repeated(broken: Api):
+    calls = [broken.client.get("/queue/q"), broken.client.get("/worker"), broken.post("/job", {"worker": "a"})]
+
+    for answer in await asyncio.gather(
+        *calls, broken.client.get("/ready"), broken.receipt("01M85P9P7E00DDH5YFHM896VEH")
+    ):
+        if answer.status_code != 422:
+            refusal(answer, 503, "redis_unavailable")
+            assert int(answer.headers["retry-after"]) >= 1
+    assert (await broken.client.get("/health")).status_code == 200
+
+
+async def test_a_replica_that_stops_is_not_ready(api: Api):
+    assert (await api.client.get("/ready")).json()["status"] == "ready"
+
+    await api.app.state["replica"].stop()
+
+    refusal(await api.client.get("/ready"), 503, "stopping", says="ask another")
+
+
+async def test_a_fault_of_ours_tells_nothing_and_is_logged(
+    idle: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    async def fail():
+        raise RuntimeError("redis://:s3cret@host")
+
+    monkeypatch.setattr(idle.app.state["replica"].store.workers, "read_all", fail)
+
+    answer = await idle.client.get("/worker")
+
+    refusal(answer, 500, "internal_error", says="its log has the details")
+    assert "s3cret" not in answer.text
+    assert "RuntimeError" not in answer.text
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == "GET /worker failed by a fault of ours"
+    assert record.exc_info
+
+
+NAMES = [
+    *("worker", "args", "runAt", "delay", "timezone", "cron", "seconds", "every", "queue", "maxAttempts", "backoff"),
+    *("type", "base", "factor", "max", "jitter", "timeout", "misfire", "misfireWindow", "startAt", "endAt", "maxRuns"),
+    *("concurrency", "rate", "limit", "period", "burst", "paused", "retention", "dead", "age", "count"),
+    *("url", "ack", "headers", "status", "error", "result", "retryable", "retryAfter", "attempt", "token"),
+]
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+WORDS = st.sampled_from(
+    ["a", "*", "@daily", "* * * * *", "1h", "-1s", "UTC", "2026-02-30", "success", "http://x/", "1.a"]
+)
+OBJECTS = st.recursive(
+    st.dictionaries(st.sampled_from(NAMES), SCALARS | WORDS, max_size=6),
+    lambda inner: st.dictionaries(st.sampled_from(NAMES), inner | st.lists(inner, max_size=2), max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(target=st.sampled_from(BODIES), body=OBJECTS, is_new_job=st.booleans())
+def test_no_body_is_a_fault_of_ours(target: tuple[str, str], body: dict[str, Any], *, is_new_job: bool):
+    """Names that we know with values that make no sense, most of them."""
+    wanted = {"worker": "a", "url": "http://x/", "status": "failure"} if is_new_job else {}
+
+    async def send() -> httpx.Response:
+        async with resting() as api:
+            return await api.client.request(*target, content=msgspec.json.encode(wanted | body), headers=JSON)
+
+    assert asyncio.run(send()).status_code in {200, 201, 404, 422}
+
+
+async def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCaptureFixture):
+    app = build_app(Settings(shutdown_grace_ms=0), open_store("memory://", shards=1))
+    events = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/job",
+        "query_string": b"",
+        "http_version": "1.1",
+        "app": app,
+    }
+    scope |= {"headers": [(b"host", b"localhost"), (b"content-type", b"application/json")], "scheme": "http"}
+
+    async def receive():
+        return next(events)
+
+    async def send(_: object):
+        return None
+
+    async with living(app):
+        await app(scope, receive, send)
+
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []

@@ -1,0 +1,190 @@
+"""`/queue`: limits that hold, pauses that stay, and what is shown."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from tests.api.harness import Api, Function, Json, eventually, refusal
+
+DAY_MS = 86_400_000
+
+UNTOUCHED: Json = {
+    "queued": 0,
+    "scheduled": 0,
+    "retrying": 0,
+    "running": 0,
+    "succeeded": 0,
+    "dead": 0,
+    "cancelled": 0,
+    "latencyMs": 0,
+    "paused": False,
+    "concurrency": None,
+    "rate": None,
+    "retention": {
+        "succeeded": {"ageMs": DAY_MS, "count": 10_000},
+        "dead": {"ageMs": 30 * DAY_MS, "count": 10_000},
+        "cancelled": {"ageMs": DAY_MS, "count": 1_000},
+    },
+}
+
+
+async def finished(api: Api, queue: str, count: int) -> Json:
+    """The queue when so many of its jobs have succeeded."""
+
+    async def look() -> Json | None:
+        view: Json = (await api.client.get(f"/queue/{queue}")).json()
+        return view if view["succeeded"] >= count else None
+
+    return await eventually(look)
+
+
+async def test_a_queue_without_settings_has_the_defaults(api: Api):
+    answer = await api.client.put("/queue/mail", json={})
+
+    assert (answer.status_code, answer.json()) == (200, {"name": "mail"} | UNTOUCHED)
+    assert (await api.client.get("/queue/mail")).json() == answer.json()
+    assert (await api.client.get("/queue")).json() == {"items": [answer.json()]}
+
+
+async def test_settings_are_shown_as_they_were_set(api: Api):
+    settings = {"concurrency": 3, "rate": {"limit": 2, "period": "5s", "burst": 40}, "paused": True}
+    settings |= {"retention": {"dead": {"age": "1h", "count": 5}}}
+
+    shown = (await api.client.put("/queue/mail", json=settings)).json()
+
+    retention = UNTOUCHED["retention"] | {"dead": {"ageMs": 3_600_000, "count": 5}}
+    rate = {"limit": 2, "periodMs": 5000, "burst": 40}
+    assert shown == UNTOUCHED | {
+        "name": "mail",
+        "concurrency": 3,
+        "rate": rate,
+        "paused": True,
+        "retention": retention,
+    }
+    assert (await api.client.get("/queue/mail")).json() == shown
+
+
+async def test_a_burst_is_the_limit_when_left_out(api: Api):
+    shown = (await api.client.put("/queue/mail", json={"rate": {"limit": 7}})).json()
+
+    assert shown["rate"] == {"limit": 7, "periodMs": 1000, "burst": 7}
+
+
+async def test_what_is_left_out_goes_but_a_pause_stays(api: Api):
+    await api.client.put("/queue/mail", json={"concurrency": 3, "rate": {"limit": 2}, "paused": True})
+
+    shown = (await api.client.put("/queue/mail", json={})).json()
+    assert (shown["concurrency"], shown["rate"], shown["paused"]) == (None, None, True)
+
+    shown = (await api.client.put("/queue/mail", json={"paused": False})).json()
+    assert shown["paused"] is False
+
+
+async def test_a_paused_queue_keeps_its_jobs_until_it_is_resumed(api: Api, function: Function):
+    await api.client.put("/queue/mail", json={"paused": True})
+    job_id = await api.enqueue(queue="mail")
+    other_id = await api.enqueue(queue="other")
+    await api.until(other_id, "succeeded")
+
+    shown = (await api.client.get("/queue/mail")).json()
+    assert (shown["queued"], shown["paused"]) == (1, True)
+    assert (await api.job(job_id))["state"] == "queued"
+
+    await api.client.put("/queue/mail", json={"paused": False})
+    await api.until(job_id, "succeeded")
+
+
+async def test_a_queue_begins_with_its_first_job(api: Api):
+    refusal(await api.client.get("/queue/mail"), 404, "queue_not_found", says="PUT /queue/mail")
+
+    await api.enqueue(queue="mail", delay="1h")
+
+    assert (await api.client.get("/queue/mail")).json() == {"name": "mail"} | UNTOUCHED | {"scheduled": 1}
+
+
+async def test_the_counts_tell_how_many_are_in_which_state(api: Api, function: Function):
+    await api.client.put("/queue/mail", json={"concurrency": 1})
+    function.hold()
+    running = await api.enqueue(queue="mail")
+    await function.called(1)
+    await api.enqueue(queue="mail")
+    await api.enqueue(queue="mail", delay="1h")
+    cancelled = await api.enqueue(queue="mail", delay="1h")
+    await api.client.delete(f"/job/{cancelled}")
+
+    shown = (await api.client.get("/queue/mail")).json()
+
+    counts = {"queued": 1, "scheduled": 1, "retrying": 0, "running": 1, "succeeded": 0, "dead": 0, "cancelled": 1}
+    assert {name: shown[name] for name in counts} == counts
+    assert 0 <= shown["latencyMs"] < 5000
+    assert (await api.job(running))["state"] == "running"
+
+
+async def test_a_rate_limit_spreads_what_is_over_the_burst(api: Api, function: Function):
+    """Two at once, then two a second: in no window more than burst + rate * window."""
+    await api.client.put("/queue/slow", json={"rate": {"limit": 2, "period": "1s", "burst": 2}})
+
+    jobs = await asyncio.gather(*(api.enqueue(queue="slow") for _ in range(5)))
+    await finished(api, "slow", 5)
+
+    starts = sorted([(await api.job(job_id))["startedAt"] for job_id in jobs])
+    at = [float(start[-7:-1]) + 60 * int(start[-10:-8]) + 3600 * int(start[-13:-11]) for start in starts]
+    first = [start - at[0] for start in at]
+    # Instants are whole ms, and the bucket's are not.
+    assert all(found >= due - 0.002 for found, due in zip(first, (0, 0, 0.5, 1.0, 1.5), strict=True)), first
+    assert first[1] < 0.4, first
+    assert first[4] < 4, first
+
+
+async def test_a_concurrency_of_one_never_runs_two_at_once(api: Api, function: Function):
+    await api.client.put("/queue/single", json={"concurrency": 1})
+
+    jobs = await asyncio.gather(*(api.enqueue(queue="single") for _ in range(8)))
+    await finished(api, "single", 8)
+
+    spans = sorted([(job["startedAt"], job["finishedAt"]) for job in [await api.job(job_id) for job_id in jobs]])
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(spans)), spans
+    assert (function.most_at_once, len(function.calls)) == (1, 8)
+
+
+async def test_queues_are_listed_by_name(api: Api):
+    for name in ("b", "a", "c.d:e-f_g"):
+        await api.client.put(f"/queue/{name}", json={})
+    await api.enqueue(queue="B", delay="1h")
+
+    items = (await api.client.get("/queue")).json()["items"]
+
+    assert [item["name"] for item in items] == ["B", "a", "b", "c.d:e-f_g"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "says"),
+    [
+        ({"concurrency": 0}, "concurrency", ">= 1"),
+        ({"concurrency": 1.5}, "concurrency", "expected `int"),
+        ({"rate": 5}, "rate", "expected `object"),
+        ({"rate": {}}, "rate.limit", "is required"),
+        ({"rate": {"limit": 0}}, "rate.limit", ">= 1"),
+        ({"rate": {"limit": 1, "period": "0s"}}, "rate.period", "too short"),
+        ({"rate": {"limit": 1, "period": "2d"}}, "rate.period", "the most is 1d"),
+        ({"rate": {"limit": 1, "burst": 0}}, "rate.burst", ">= 1"),
+        ({"rate": {"limit": 1, "brust": 1}}, "rate.brust", "did you mean burst?"),
+        ({"pause": True}, "pause", "did you mean paused?"),
+        ({"paused": "yes"}, "paused", "expected `bool"),
+        ({"retention": {"queued": {"age": 1, "count": 1}}}, "retention", "queued"),
+        ({"retention": {"dead": {"age": "x", "count": 1}}}, "retention.dead.age", "is not a duration"),
+        ({"retention": {"dead": {"age": "1d"}}}, "retention[...].count", "is required"),
+        ({"perKey": {}}, "perKey", "is not a field"),
+    ],
+)
+async def test_a_wrong_setting_is_refused_by_its_name(idle: Api, settings: Json, path: str, says: str):
+    refusal(await idle.client.put("/queue/mail", json=settings), 422, "validation_error", path, says)
+
+    assert (await idle.client.get("/queue")).json() == {"items": []}
+
+
+@pytest.mark.parametrize("name", ["-a", "a b", "ü", "a" * 129, "a%0A"])
+async def test_a_queue_needs_a_proper_name(idle: Api, name: str):
+    for answer in (await idle.client.get(f"/queue/{name}"), await idle.client.put(f"/queue/{name}", json={})):
+        refusal(answer, 422, "validation_error", "name", "is not a queue name")

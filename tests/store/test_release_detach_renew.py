@@ -1,0 +1,237 @@
+"""What a replica says of the attempts it holds: renewed, detached, given back. Whoever is too late changes nothing."""
+
+from dataclasses import astuple, replace
+
+import pytest
+
+from coordinator.domain.job import Tally
+
+STATES = ("fresh", "waiting", "snoozed", "running", "detached", "succeeded", "dead", "cancelled", "missing")
+GUARDS = {"current": (2, "now"), "older": (1, "old"), "older number": (1, "now"), "wrong nonce": (2, "forged")}
+SCRIPTS = ("renew", "detach", "release")
+
+
+async def bring(shard, clock, state):
+    """A job whose attempt 2, with the nonce `now`, was claimed by r1, brought to a state."""
+    await shard.add()
+    first = await shard.claim_one(request="old")
+    if state == "fresh":
+        await shard.jobs.release(0, [first])
+        return first
+    await shard.end(first, shard.retry)
+    await clock.advance(5000)
+    attempt = await shard.claim_one(request="now")
+    ending = {
+        "waiting": shard.retry,
+        "snoozed": shard.snooze,
+        "succeeded": shard.succeed,
+        "dead": shard.die,
+        "cancelled": shard.cancel,
+        "missing": shard.die,
+    }.get(state)
+    if state == "detached":
+        await shard.jobs.detach(0, [attempt])
+    elif ending:
+        await shard.end(attempt, ending)
+    if state == "missing":
+        await shard.jobs.delete(attempt.job_id)
+    await clock.advance(2000)
+    return attempt
+
+
+async def say(shard, script, rows, *, holder="r1"):
+    """The answer for each row, in words."""
+    if script == "renew":
+        _, gone = await shard.run("renew_leases", rows, holder=holder, lease_ms=shard.lease_ms)
+        return ["gone" if row[0].encode() in gone else "renewed" for row in rows]
+    _, replies, *_ = await shard.run(f"{script}_jobs", rows)
+    return [reply.decode() for reply in replies]
+
+
+def cells():
+    for script in SCRIPTS:
+        for state in STATES:
+            for guard in GUARDS:
+                is_taken = guard == "current" and (state == "running" or (state == "detached" and script != "renew"))
+                yield pytest.param(script, state, guard, is_taken, id=f"{script}-{state}-{guard.replace(' ', '_')}")
+
+
+@pytest.mark.parametrize(("script", "state", "guard", "is_taken"), list(cells()))
+async def test_only_the_running_attempt_is_touched(shard, clock, script, state, guard, is_taken):
+    attempt = await bring(shard, clock, state)
+    before = await shard.dump()
+
+    (reply,) = await say(shard, script, [(attempt.job_id, *GUARDS[guard])])
+
+    taken = {"renew": "renewed", "detach": "detached", "release": "released"}[script]
+    refused = "gone" if script == "renew" else "stale"
+    assert reply == (taken if is_taken else refused)
+    if not is_taken:
+        assert await shard.dump() == before
+
+
+async def test_another_holder_does_not_renew(shard, clock):
+    attempt = await bring(shard, clock, "running")
+    before = await shard.dump()
+
+    assert await shard.jobs.renew(0, [attempt], holder="r2", lease_ms=9000) == {attempt.job_id}
+
+    assert await shard.dump() == before
+
+
+async def test_a_lease_is_renewed_from_now_on(shard, clock):
+    attempt = await shard.run_one()
+    await clock.advance(4000)
+    before = await shard.dump()
+
+    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
+
+    before["running:default"][attempt.job_id] = clock.now + shard.lease_ms
+    assert await shard.dump() == before
+
+
+async def test_no_lease_goes_beyond_the_deadline(shard, clock):
+    attempt = await shard.run_one(timeout_ms=12_000)
+    await clock.advance(4000)
+
+    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+
+    assert (await shard.dump())["running:default"] == {attempt.job_id: shard.start + 12_000}
+
+
+async def test_a_lapsed_lease_can_be_renewed_until_someone_ends_it(shard, clock):
+    attempt = await shard.run_one()
+    await clock.advance(shard.lease_ms + 1)
+
+    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
+
+    assert await shard.jobs.expired(0) == []
+
+
+async def test_a_lease_renewed_after_the_clock_stepped_back_is_found_when_it_lapses(shard, clock):
+    attempt = await shard.run_one()
+    await clock.advance(-8000)
+
+    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+
+    await clock.advance(shard.lease_ms)
+    assert (await shard.jobs.poll(0))[1] == 0
+    assert [found.attempt.job_id for found in await shard.jobs.expired(0)] == [attempt.job_id]
+
+
+async def test_of_many_only_the_lost_are_named(shard):
+    await shard.add(5)
+    attempts = (await shard.claim()).attempts
+    await shard.end(attempts[1], shard.succeed)
+    await shard.end(attempts[3], shard.retry)
+
+    assert await shard.jobs.renew(0, attempts, holder="r1", lease_ms=1000) == {attempts[1].job_id, attempts[3].job_id}
+
+
+async def test_more_than_a_batch_is_renewed_detached_and_released(shard, clock):
+    attempts = []
+    for _ in range(3):
+        await shard.add(100)
+        attempts += (await shard.claim(100)).attempts
+    await clock.advance(1000)
+
+    assert await shard.jobs.renew(0, attempts[:250], holder="r1", lease_ms=shard.lease_ms) == set()
+    await shard.jobs.detach(0, attempts[:210])
+    scores = (await shard.dump())["running:default"]
+    wanted = [shard.timeout_ms] * 210 + [1000 + shard.lease_ms] * 40 + [shard.lease_ms] * 50
+    assert [scores[attempt.job_id] - shard.start for attempt in attempts] == wanted
+
+    await shard.jobs.release(0, attempts)
+    assert "running:default" not in await shard.dump()
+
+
+async def test_a_detached_attempt_runs_to_its_deadline(shard, clock):
+    attempt = await shard.run_one()
+    await clock.advance(300)
+    before = await shard.dump()
+
+    await shard.jobs.detach(0, [attempt])
+
+    del before[f"job:{attempt.job_id}"]["holder"]
+    before["running:default"][attempt.job_id] = attempt.deadline_at
+    assert await shard.dump() == before
+
+
+async def test_what_is_released_is_as_if_never_taken(shard, clock):
+    job_id = await shard.add_one()
+    before = await shard.dump()
+    attempt = await shard.claim_one()
+    await clock.advance(300)
+
+    _, replies, due_in_ms = await shard.run("release_jobs", [(job_id, 1, attempt.nonce)])
+
+    assert (replies, due_in_ms) == ([b"released"], 0)
+    after = await shard.dump()
+    # It is due from now on, behind those that have been waiting.
+    before[f"job:{job_id}"]["run_at"] = str(clock.now)
+    before["waiting:default"][job_id] = before["lanes:default"]["default"] = before["queues"]["default"] = clock.now
+    del after["claim:r1"]
+    del after["deadlines"]
+    assert after == before
+    assert (await shard.claim_one()).tally == Tally(1)
+
+
+async def test_a_released_retry_is_a_retry_again(shard, clock):
+    attempt = await bring(shard, clock, "running")
+
+    await shard.jobs.release(0, [attempt])
+
+    dump = await shard.dump()
+    assert dump["retrying:default"] == dump["waiting:default"] == {attempt.job_id: clock.now}
+    assert (await shard.claim_one()).tally == Tally(2)
+
+
+async def test_a_release_gives_its_token_and_its_slot_back(shard, clock):
+    await shard.configure(rate=shard.rate(1, 60_000, 2), concurrency=2)
+    await shard.add(3)
+    first, second = (await shard.claim()).attempts
+    assert (await shard.claim()).attempts == []
+
+    _, _, due_in_ms = await shard.run("release_jobs", [(first.job_id, 1, first.nonce)])
+
+    assert due_in_ms == 0
+    assert (await shard.dump())["queue:default"]["tokens"] == "1.000000000"
+    await shard.end(second, shard.succeed)
+    claim = await shard.claim()
+    assert (len(claim.attempts), claim.due_in_ms) == (1, 60_000)
+
+
+async def test_a_release_does_not_fill_the_bucket_beyond_its_burst(shard, clock):
+    await shard.configure(rate=shard.rate(1, 1000, 1))
+    attempt = await shard.run_one()
+    await clock.advance(5000)
+
+    await shard.jobs.release(0, [attempt])
+
+    assert (await shard.dump())["queue:default"]["tokens"] == "1.000000000"
+
+
+async def test_a_released_attempt_is_over(shard):
+    attempt = await shard.run_one()
+    await shard.jobs.release(0, [attempt])
+    before = await shard.dump()
+
+    assert await say(shard, "release", [(attempt.job_id, 1, attempt.nonce)]) == ["stale"]
+    assert await say(shard, "detach", [(attempt.job_id, 1, attempt.nonce)]) == ["stale"]
+    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=1) == {attempt.job_id}
+
+    assert await shard.dump() == before
+
+
+async def test_after_a_failover_the_same_number_with_another_nonce_is_another_attempt(shard):
+    """The number may be given out twice when Redis falls back to an earlier state; the nonce may not."""
+    lost = await shard.run_one()
+    await shard.jobs.release(0, [lost])
+    current = await shard.claim_one()
+    assert astuple(current) == astuple(replace(lost, nonce=current.nonce))
+    before = await shard.dump()
+
+    for script in SCRIPTS:
+        assert await say(shard, script, [(lost.job_id, 1, lost.nonce)]) == ["gone" if script == "renew" else "stale"]
+
+    assert await shard.dump() == before

@@ -1,0 +1,158 @@
+"""A lost reply: every script, called again with the same arguments, has the effect of one call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from coordinator.domain.ids import new_id
+from coordinator.domain.job import Spec
+from coordinator.domain.queue import Retention
+from coordinator.domain.recurrence import Rule
+from coordinator.domain.schedule import Schedule
+from coordinator.store.scripts import names
+
+SCHEDULE = new_id(0, 1, 7)
+RECORD = msgspec.json.encode(Schedule(Rule(every_ms=60_000), Spec("report", msgspec.Raw(b"{}"), "shop")))
+
+READS: dict[str, dict[str, Any]] = {
+    "list_jobs": {"queue": "default", "state": "queued", "after_score": "", "after_id": "", "limit": 10, "scan": 10},
+    "list_queues": {},
+    "list_schedules": {"limit": 10},
+    "poll_shard": {},
+    "read_clock": {},
+    "read_job": {"id": "running"},
+    "read_queue": {"queue": "default"},
+    "read_schedule": {"id": SCHEDULE},
+}
+"""What only looks, and for what."""
+
+HOLD = {"holder": "r1", "lease_ms": 20_000}
+BATCH = {"holder": "r1", "request": "n9", "limit": 3, "bytes_limit": 1 << 20, "lease_ms": 10_000}
+QUEUE_ROWS = [("concurrency", 5), ("rate_limit", 3), ("rate_period_ms", 1000), ("rate_burst", 2), ("paused", "")]
+
+
+def row_of(attempt):
+    return (attempt.job_id, attempt.tally.attempt, attempt.nonce)
+
+
+def ending_of(attempt, verb, outcome):
+    return (*row_of(attempt), "", verb, outcome, 5000, "why", b'"error"', b'"result"', 500)
+
+
+CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
+    "enqueue_jobs": lambda s: (
+        [("new1", "shop", 0, 0, 60_000, "{}"), ("new2", "shop#a", 0, 5000, 60_000, "{}")],
+        {},
+    ),
+    "claim_jobs": lambda s: ([], BATCH),
+    "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
+    "detach_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
+    "release_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
+    "settle_jobs": lambda s: (
+        [
+            ending_of(s["running"][0], "succeed", "success"),
+            ending_of(s["running"][1], "retry", "lost"),
+            ending_of(s["running"][2], "spare", "throttled"),
+            ending_of(s["running"][3], "die", "failure"),
+            ending_of(s["running"][4], "cancel", "cancelled"),
+        ],
+        {"retention": s["retention"]},
+    ),
+    "expired_jobs": lambda s: ([], {"limit": 10}),
+    "purge_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
+    "delete_job": lambda s: ([], {"retention": s["retention"], "id": s["waiting"], "request": "d1"}),
+    "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
+    "put_schedule": lambda s: ([], {"id": SCHEDULE, "record": RECORD, "next_at": s["now"]}),
+    "due_schedules": lambda s: ([], {"limit": 10}),
+    "fire_schedule": lambda s: (
+        [(f"{SCHEDULE}:1", "shop", 60_000, "{}")],
+        {"id": SCHEDULE, "expected": s["now"], "version": "1", "next_at": s["now"] + 1, "last_at": "", "missed": 2},
+    ),
+    "delete_schedule": lambda s: ([], {"id": SCHEDULE}),
+    "hold_leadership": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
+    "resign_leadership": lambda s: ([], {"replica": "r0"}),
+    "register_replica": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
+}
+"""For each script that writes, a call that changes something."""
+
+CHANGES_NOTHING = {"due_schedules"}
+"""What writes only to mend: in a sound keyspace it changes nothing."""
+
+IS_ANOTHER_CALL_LATER = {"claim_jobs", "expired_jobs", "purge_jobs"}
+"""What takes or finds whatever is due by then."""
+
+
+@pytest.fixture
+async def seeded(shard, clock):
+    """A shard with something of everything, and limits that are near."""
+    await shard.configure(rate=shard.rate(1, 1000, 12), retention={"cancelled": Retention(86_400_000, 1)})
+    await shard.add(13)
+    for attempt, ending in zip(
+        (await shard.claim(4)).attempts, (shard.succeed, shard.cancel, shard.retry, shard.lost), strict=True
+    ):
+        await shard.end(attempt, ending)
+    await clock.advance(86_400_000)
+    running = (await shard.claim(5)).attempts
+    await shard.store.schedules.put(SCHEDULE, msgspec.json.decode(RECORD, type=Schedule), clock.now)
+    await shard.run("hold_leadership", replica="r0", ttl_ms=60_000)
+    waiting = (await shard.dump())["waiting:default"]
+    return {
+        "running": running,
+        "waiting": max(waiting),
+        "retention": shard.retention,
+        "now": clock.now,
+    }
+
+
+def test_every_script_is_here():
+    assert sorted([*READS, *CALLS]) == names()
+
+
+@pytest.mark.parametrize("script", sorted(CALLS))
+async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
+    if script == "hold_leadership":
+        await shard.store.leadership.resign(0, "r0")
+    rows, values = CALLS[script](seeded)
+    before = await shard.dump()
+
+    await shard.run(script, rows, **values)
+    once = await shard.dump()
+    await shard.run(script, rows, **values)
+    twice = await shard.dump()
+
+    assert (once == before) == (script in CHANGES_NOTHING)
+    if script == "put_schedule":
+        # The version counts the writes; its only use is to void what was computed from an older one.
+        assert twice[f"schedule:{SCHEDULE}"].pop("version") > once[f"schedule:{SCHEDULE}"].pop("version")
+    assert twice == once
+
+
+@pytest.mark.parametrize("script", sorted(READS))
+async def test_a_read_changes_nothing(shard, seeded, script):
+    values = READS[script]
+    if script == "read_job":
+        values = {"id": seeded["running"][0].job_id}
+    before = await shard.dump()
+
+    assert (await shard.run(script, **values))[0] == b"ok"
+
+    assert await shard.dump() == before
+
+
+@pytest.mark.parametrize("script", sorted(set(CALLS) - IS_ANOTHER_CALL_LATER))
+async def test_a_call_that_is_repeated_much_later_makes_nothing_twice(shard, seeded, clock, script):
+    """The jobs, and how often each was tried, are the same as if the repetition had never come."""
+    rows, values = CALLS[script](seeded)
+    await shard.run(script, rows, **values)
+    once = await shard.dump()
+    await clock.advance(3000)
+
+    await shard.run(script, rows, **values)
+
+    twice = await shard.dump()
+    assert {key: value for key, value in twice.items() if key.startswith("job:")} == {
+        key: value for key, value in once.items() if key.startswith("job:")
+    }
+    assert {key for key in twice if not key.startswith("attempts:")} <= set(once) | {"queues"}
