@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,8 @@ from coordinator.settings import Settings
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+LOOKUPS = 64
+"""Threads, made as they are needed."""
 
 Application = Callable[..., Coroutine[Any, Any, None]]
 """An ASGI application."""
@@ -69,6 +72,8 @@ async def serve(
 
     Returns whether the server came up and `meanwhile`, if any, ended well.
     """
+    # Names are looked up in threads, and one name server that does not answer must not hold up the others' calls.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup"))
     config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False, timeout_graceful_shutdown=30)
     server = _Server(config, replica, meanwhile)
     await server.serve(sockets=[listener])

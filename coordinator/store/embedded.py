@@ -125,7 +125,7 @@ class EmbeddedServer:
             preexec_fn=prepare,  # noqa: PLW1509
         )
         log.close()
-        (self.data_dir / "server.pid").write_text(str(self.pid))
+        (self.data_dir / "server.pid").write_text(f"{self.pid} {self._socket}")
         self._await_answer()
 
     def stop(self) -> None:
@@ -138,8 +138,8 @@ class EmbeddedServer:
                 self._process.kill()
                 self._process.wait()
         self._process = None
-        (self.data_dir / "server.pid").unlink(missing_ok=True)
         if self._lock:
+            (self.data_dir / "server.pid").unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
         shutil.rmtree(self._run_dir, ignore_errors=True)
@@ -167,11 +167,13 @@ class EmbeddedServer:
     def _end_orphan(self) -> None:
         """A child that outlived a killed parent would write the same file; the lock says that it has no parent."""
         try:
-            pid = int((self.data_dir / "server.pid").read_text())
-            command = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True, check=False).stdout  # noqa: S603, S607
+            number, _, socket = (self.data_dir / "server.pid").read_text().partition(" ")
+            pid = int(number)
+            command = subprocess.run(["ps", "-p", number, "-o", "command="], capture_output=True, check=False).stdout  # noqa: S603, S607
         except (OSError, ValueError):
             return
-        if str(self.data_dir).encode() in command or b"redis.sock" in command:
+        # The number may be another process's by now; the socket is nobody else's.
+        if socket and socket.encode() in command:
             os.kill(pid, signal.SIGTERM)
             for _ in range(100):
                 if not _is_alive(pid):
