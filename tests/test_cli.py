@@ -269,7 +269,7 @@ async def test_serve_with_a_token_opens_the_door_to_who_has_it(start: Start, url
 async def test_dev_runs_a_job_and_ends_with_its_server(start: Start, start_dev: StartDev, tmp_path: Path):
     command, url = await start_dev()
     await command.says(f"curl {url}/job/<id>")
-    child = int((tmp_path / "data" / "server.pid").read_text())
+    child = int((tmp_path / "data" / "server.pid").read_text().partition(" ")[0])
 
     async with client_of(url) as client:
         made = (await client.post("/job", json={"worker": "hello", "args": {"name": "you"}})).json()
@@ -307,7 +307,7 @@ async def test_a_second_signal_ends_at_once(start_dev: StartDev, tmp_path: Path)
     async with client_of(url) as client:
         slow = (await client.post("/job", json={"worker": "slow", "args": {"seconds": 60}})).json()["id"]
         await until(client, slow, "running")
-        child = int((tmp_path / "data" / "server.pid").read_text())
+        child = int((tmp_path / "data" / "server.pid").read_text().partition(" ")[0])
 
         command.send(signal.SIGTERM)
         async with asyncio.timeout(LIMIT_S):
@@ -322,7 +322,7 @@ async def test_a_second_signal_ends_at_once(start_dev: StartDev, tmp_path: Path)
 
 async def test_a_killed_dev_takes_its_server_along(start_dev: StartDev, tmp_path: Path):
     command, _ = await start_dev()
-    child = int((tmp_path / "data" / "server.pid").read_text())
+    child = int((tmp_path / "data" / "server.pid").read_text().partition(" ")[0])
 
     command.send(signal.SIGKILL)
 

@@ -120,13 +120,14 @@ class Replica:
                 await asyncio.sleep(self._settings.poll_interval_ms / 1000)
 
     def _heed(self, message: str) -> None:
-        if message == CHANGED:
+        # What was said before the subscription began is not known: all of it may have been.
+        if message in (CHANGED, ""):
             self._leadership.look_again()
-        elif message == WORKERS_CHANGED:
+        if message in (WORKERS_CHANGED, ""):
             self.directory.forget()
-        elif message == SCHEDULES_CHANGED:
+        if message == SCHEDULES_CHANGED:
             self._poller.wake()
-        elif message.startswith(_CLAIM) and message.removeprefix(_CLAIM).isdigit():
+        if message.startswith(_CLAIM) and message.removeprefix(_CLAIM).isdigit():
             self._dispatcher.wake(int(message.removeprefix(_CLAIM)))
 
 

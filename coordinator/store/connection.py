@@ -127,7 +127,7 @@ class Connection:
     @asynccontextmanager
     async def subscription(self, channel: str) -> AsyncIterator[PubSub]:
         """A subscription on a connection of its own."""
-        async with self.client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        async with self.client.pubsub() as pubsub:
             try:
                 async with asyncio.timeout(TRY_LIMIT_S):
                     await pubsub.subscribe(channel)
@@ -136,12 +136,17 @@ class Connection:
             yield pubsub
 
     async def next_message(self, pubsub: PubSub) -> str | None:
-        """The next message of a subscription, None if a minute passed without one."""
+        """The next message of a subscription, None if a minute passed without one.
+
+        The first is empty: the server confirms the subscription, and from here on nothing is missed.
+        """
         try:
             message = await pubsub.get_message(timeout=60)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
-        return message["data"].decode() if message else None
+        if message is None:
+            return None
+        return message["data"].decode() if message["type"] == "message" else ""
 
     async def close(self) -> None:
         """Close all connections."""

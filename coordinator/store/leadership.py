@@ -57,7 +57,10 @@ class LeadershipStore:
         await self._connection.call("PUBLISH", self._channel, message)
 
     async def messages(self) -> AsyncIterator[str]:
-        """What others publish, from the moment of subscribing. Ends with `StoreUnavailable` when Redis goes away."""
+        """What others publish, after an empty message that says that it begins.
+
+        Ends with `StoreUnavailable` when Redis goes away.
+        """
         async with self._connection.subscription(self._channel) as pubsub:
             while True:
                 message = await self._connection.next_message(pubsub)
