@@ -66,7 +66,7 @@ class Replica:
 
     async def stop(self) -> None:
         """Claim nothing more, hand over, let the calls in flight end within the grace, and leave the rest."""
-        if self.is_stopping:
+        if self.is_stopping or not self._loops:
             return
         self.is_stopping = True
         *helpers, leases = self._loops

@@ -153,6 +153,15 @@ async def test_thousands_of_equal_instants_are_paged_newest_first(real_shard):
     assert await pages(real_shard, "succeeded", limit=90) == added[::-1]
 
 
+async def test_a_page_is_bounded_in_bytes(shard):
+    added = await shard.add(7, args=b'"' + b"x" * 400_000 + b'"')
+
+    page = await shard.jobs.list(0, "default", "queued", after=None, limit=100)
+
+    assert [job.id for job in page.jobs] == added[:3]
+    assert await pages(shard, "queued") == added
+
+
 async def test_pages_neither_repeat_nor_skip_while_others_come_and_go(shard, clock):
     """All with one run-at; those in front, behind and around the page's end are removed and added."""
     added = await add_many(shard, 600, run_at=shard.start + 60_000)

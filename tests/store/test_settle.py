@@ -18,12 +18,14 @@ running    unnamed       ok>succeeded    ok>waiting    ok>waiting    ok>dead   o
 running    older         ok>succeeded    same          stale         same      stale
 running    older number  ok>succeeded    same          stale         same      stale
 running    wrong nonce   stale           stale         stale         stale     stale
+running    to come       stale           stale         stale         stale     stale
 waiting    current       ok>succeeded    same          stale         same      stale
 waiting    by number     ok>succeeded    same          stale         same      stale
 waiting    unnamed       ok>succeeded    same          stale         same      stale
 waiting    older         ok>succeeded    same          stale         same      stale
 waiting    older number  ok>succeeded    same          stale         same      stale
 waiting    wrong nonce   stale           same          stale         same      stale
+waiting    to come       stale           stale         stale         stale     stale
 snoozed    current       ok>succeeded    stale         same          stale     stale
 snoozed    by number     ok>succeeded    stale         same          stale     stale
 snoozed    unnamed       ok>succeeded    stale         same          stale     stale
@@ -40,6 +42,7 @@ dead       current       stale           same          stale         same      s
 dead       older number  stale           same          stale         same      stale
 dead       unnamed       stale           same          stale         same      stale
 dead       wrong nonce   stale           same          stale         same      stale
+dead       to come       stale           stale         stale         stale     stale
 cancelled  current       stale           stale         stale         stale     same
 cancelled  older         stale           same          stale         same      stale
 cancelled  older number  stale           same          stale         same      stale
@@ -56,6 +59,7 @@ GUARDS = {
     "older": (1, "old"),
     "older number": (1, ""),
     "wrong nonce": (2, "forged"),
+    "to come": (3, ""),
 }
 ENDINGS = ("succeed", "retry", "snooze", "die", "cancel")
 

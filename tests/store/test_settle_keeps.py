@@ -89,6 +89,27 @@ async def test_a_first_success_needs_no_log(shard):
     assert await shard.log(attempt.job_id) == []
 
 
+async def test_a_success_that_comes_after_its_call_was_snoozed_is_logged(shard):
+    attempt = await shard.run_one()
+    await shard.end(attempt, shard.snooze)
+
+    await shard.end(attempt, shard.succeed)
+
+    assert [(entry["attempt"], entry["outcome"]) for entry in await shard.log(attempt.job_id)] == [
+        (1, "snoozed"),
+        (1, "success"),
+    ]
+
+
+async def test_a_first_success_is_logged_behind_what_was_stale(shard):
+    attempt = await shard.run_one()
+    await shard.end_as(attempt.job_id, shard.retry, 7, "forged")
+
+    await shard.end(attempt, shard.succeed)
+
+    assert [entry["outcome"] for entry in await shard.log(attempt.job_id)] == ["stale", "success"]
+
+
 async def test_a_later_success_is_logged_too(shard, clock):
     attempt = await fail_often(shard, clock, await shard.run_one(), 1)
 
