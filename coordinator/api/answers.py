@@ -47,6 +47,7 @@ class JobAnswer(_Answer):
     started_at: str | None
     deadline: str | None
     finished_at: str | None
+    answered: str | None
     next_attempt_at: str | None
     scheduled_for: str | None
     schedule_id: str | None
@@ -114,6 +115,7 @@ def job_answer(job: Job) -> JobAnswer:
         started_at=format_instant(job.started_at),
         deadline=format_instant(job.deadline_at),
         finished_at=format_instant(job.finished_at),
+        answered=job.answered,
         next_attempt_at=format_instant(job.run_at) if is_waiting else None,
         scheduled_for=format_instant(job.spec.scheduled_for),
         schedule_id=job.spec.schedule_id,

@@ -98,6 +98,7 @@ class Job(msgspec.Struct, frozen=True):
     finished_at: int | None
     reason: str | None
     outcome: str | None
+    answered: str | None
     result: msgspec.Raw | None
     attempts: list[LogEntry]
 
@@ -117,6 +118,7 @@ def accepted_job(job_id: str, spec: Spec, run_at: int, now: int) -> Job:
         finished_at=None,
         reason=None,
         outcome=None,
+        answered=None,
         result=None,
         attempts=[],
     )

@@ -174,8 +174,9 @@ class Dispatcher:
         try:
             outcome = await self._call(attempt)
             match outcome:
-                case Delivered():
-                    await self._insist(lambda: self._detaching.submit(shard, attempt))
+                case Delivered(http_status=status):
+                    answered = "the connection broke" if status is None else str(status)
+                    await self._insist(lambda: self._detaching.submit(shard, (attempt, answered)))
                 case Unsent(reason=reason):
                     log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
                     self._unsent.add(_key(attempt))
@@ -213,9 +214,10 @@ class Dispatcher:
             else:
                 return
 
-    async def _detach(self, shard: int, attempts: Sequence[Attempt]) -> list[None]:
-        await self._jobs.detach(shard, attempts)
-        return [None] * len(attempts)
+    async def _detach(self, shard: int, delivered: Sequence[tuple[Attempt, str]]) -> list[None]:
+        attempts, answered = zip(*delivered, strict=True)
+        await self._jobs.detach(shard, attempts, answered)
+        return [None] * len(delivered)
 
 
 def _key(attempt: Attempt) -> tuple[str, str]:

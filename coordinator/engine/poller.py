@@ -26,15 +26,19 @@ from coordinator.store.schedules import DueSchedule
 
 log = logging.getLogger(__name__)
 
-_ERRORS = {
-    "timeout": msgspec.json.encode({"type": "Timeout", "message": "No receipt came before the deadline."}),
-    "lost": msgspec.json.encode(
-        {"type": "Lost", "message": "The replica that claimed the job stopped renewing its lease."}
-    ),
-}
-
 _PUT_OFF_MS = 600_000
 """Until a schedule that met a fault of ours is tried again."""
+
+
+def lapse(found: Expired) -> Failure:
+    """The failure of an attempt that nobody but the clock ends, with what is known of its call."""
+    if found.kind == "lost":
+        error = {"type": "Lost", "message": "The replica that claimed the job stopped renewing its lease."}
+        return Failure(msgspec.json.encode(error), kind="lost")
+    told = f"; the call was answered: {found.answered}" if found.answered else ""
+    error = {"type": "Timeout", "message": f"No receipt came before the deadline{told}."}
+    status = int(found.answered) if found.answered.isdigit() else None
+    return Failure(msgspec.json.encode(error), kind="timeout", http_status=status)
 
 
 class Poller:
@@ -116,7 +120,7 @@ class Poller:
         return bool(expired)
 
     async def _end(self, found: Expired) -> None:
-        await self._settler.settle(found.attempt, Failure(_ERRORS[found.kind], kind=found.kind), lapsed=True)
+        await self._settler.settle(found.attempt, lapse(found), lapsed=True)
 
     async def _purge(self, shard: int) -> bool:
         return bool(await self._store.jobs.purge(shard))

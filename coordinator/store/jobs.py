@@ -14,6 +14,7 @@ from coordinator.domain.queue import RETENTION_DEFAULTS
 from coordinator.domain.settlement import Settlement
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
+from coordinator.store.scripts import Row
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,11 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """An attempt whose lease (`lost`) or deadline (`timeout`) has passed."""
+    """An attempt whose lease (`lost`) or deadline (`timeout`) has passed. `answered` is as `detach` was told."""
 
     attempt: Attempt
     kind: Literal["lost", "timeout"]
+    answered: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +142,10 @@ class JobStore:
             gone.update(job_id.decode() for job_id in ids)
         return gone
 
-    async def detach(self, shard: int, attempts: Sequence[Attempt]) -> None:
-        """Leave attempts to their receipts and deadlines."""
-        for rows in _batches([(a.job_id, a.tally.attempt, a.nonce) for a in attempts]):
+    async def detach(self, shard: int, attempts: Sequence[Attempt], answered: Sequence[str] = ()) -> None:
+        """Leave attempts to their receipts and deadlines. `answered` tells of each what came of its call."""
+        told = answered or [""] * len(attempts)
+        for rows in _batches([(a.job_id, a.tally.attempt, a.nonce, t) for a, t in zip(attempts, told, strict=True)]):
             await self._connection.run("detach_jobs", self._root(shard), rows)
 
     async def release(self, shard: int, attempts: Sequence[Attempt]) -> None:
@@ -170,8 +173,9 @@ class JobStore:
                     spec=_read_spec(job_id, spec),
                 ),
                 "lost" if kind == b"lost" else "timeout",
+                answered.decode(),
             )
-            for job_id, number, nonce, kind, lost, snoozes, throttles, spec in rows
+            for job_id, number, nonce, kind, lost, snoozes, throttles, spec, answered in rows
         ]
 
     async def purge(self, shard: int) -> int:
@@ -251,7 +255,7 @@ def _read_spec(job_id: bytes, spec: bytes) -> Spec:
         return UNREADABLE
 
 
-def _batches(rows: Sequence[tuple[str, int, str]]) -> Iterator[Sequence[tuple[str, int, str]]]:
+def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), BATCH_LIMIT):
         yield rows[start : start + BATCH_LIMIT]
 
@@ -296,6 +300,7 @@ def _job(view: list[Any], now: int) -> Job:
         finished_at=_instant(field.get(b"finished_at")),
         reason=_text(field.get(b"reason")),
         outcome=_text(field.get(b"outcome")),
+        answered=_text(field.get(b"answered")),
         result=msgspec.Raw(field[b"result"]) if b"result" in field else None,
         attempts=_log_decoder.decode(attempts),
     )

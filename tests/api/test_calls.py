@@ -151,15 +151,17 @@ async def test_after_202_the_receipt_is_waited_for(api: Api, function: Function)
     assert (job["result"], job["deadline"], len(function.calls)) == ("late", None, 1)
 
 
-@pytest.mark.parametrize("reply", [SILENCE, ACCEPTED], ids=["silence", "202"])
-async def test_who_says_nothing_until_the_deadline_has_failed(api: Api, function: Function, reply: Reply):
+@pytest.mark.parametrize(("reply", "status"), [(SILENCE, None), (ACCEPTED, 202)], ids=["silence", "202"])
+async def test_who_says_nothing_until_the_deadline_has_failed(
+    api: Api, function: Function, reply: Reply, status: int | None
+):
     function.replies(reply)
     job_id = await api.enqueue(timeout="1s", backoff=FIXED)
 
     job = await api.until(job_id, "retrying")
 
     (entry,) = job["attempts"]
-    assert (entry["outcome"], entry["httpStatus"], entry["error"]["type"]) == ("timeout", None, "Timeout")
+    assert (entry["outcome"], entry["httpStatus"], entry["error"]["type"]) == ("timeout", status, "Timeout")
     assert 1000 <= entry["durationMs"] < 3000
     late = await api.receipt(job_id, status="success", token=function.calls[0].body["token"])
     assert late.json() == {"id": job_id, "state": "succeeded", "accepted": True}

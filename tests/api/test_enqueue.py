@@ -35,6 +35,7 @@ async def test_a_job_with_nothing_but_a_worker_has_the_defaults(api: Api, functi
         "startedAt": None,
         "deadline": None,
         "finishedAt": None,
+        "answered": None,
         "nextAttemptAt": made["createdAt"],
         "scheduledFor": None,
         "scheduleId": None,

@@ -140,3 +140,14 @@ async def test_a_clock_that_steps_back_ends_nothing_early(shard, clock):
 
     assert await expired(shard) == ([], 1)
     assert await shard.end(attempt, shard.lost, lapsed=True) == ("stale_receipt", "running")
+
+
+async def test_what_the_call_was_answered_is_known_until_the_attempt_ends(shard, clock):
+    attempt = await shard.run_one()
+    await shard.jobs.detach(0, [attempt], ["504"])
+    assert (await shard.jobs.read(attempt.job_id)).answered == "504"
+    await clock.advance(shard.timeout_ms)
+    (found,) = await shard.jobs.expired(0)
+    assert (found.kind, found.answered) == ("timeout", "504")
+    await shard.end(attempt, shard.retry)
+    assert (await shard.jobs.read(attempt.job_id)).answered is None

@@ -50,6 +50,7 @@ async def test_a_job_is_read_as_it_is(shard, clock):
         finished_at=clock.now,
         reason=None,
         outcome="success",
+        answered=None,
         result=msgspec.Raw(b'{"r":[]}'),
         attempts=[],
     )

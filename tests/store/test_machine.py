@@ -154,7 +154,8 @@ class StoreMachine(Model, RuleBasedStateMachine):
             if is_current:
                 job.score = min(self.now + self.shard.lease_ms, job.deadline_at)
             return
-        _, replies, *_ = self.do(self.shard.run(script, [(job_id, number, nonce)]))
+        told = [""] if script == "detach_jobs" else []
+        _, replies, *_ = self.do(self.shard.run(script, [(job_id, number, nonce, *told)]))
         assert replies == [
             (script.removesuffix("_jobs") + "ed").replace("ee", "e").encode() if is_current else b"stale"
         ]

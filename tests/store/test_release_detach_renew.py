@@ -44,7 +44,8 @@ async def say(shard, script, rows, *, holder="r1"):
     if script == "renew":
         _, gone = await shard.run("renew_leases", rows, holder=holder, lease_ms=shard.lease_ms)
         return ["gone" if row[0].encode() in gone else "renewed" for row in rows]
-    _, replies, *_ = await shard.run(f"{script}_jobs", rows)
+    told = [(*row, "") for row in rows] if script == "detach" else rows
+    _, replies, *_ = await shard.run(f"{script}_jobs", told)
     return [reply.decode() for reply in replies]
 
 

@@ -48,7 +48,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     ),
     "claim_jobs": lambda s: ([], BATCH),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
-    "detach_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
+    "detach_jobs": lambda s: ([(*row_of(attempt), "202") for attempt in s["running"]], {}),
     "release_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
     "settle_jobs": lambda s: (
         [

@@ -162,7 +162,7 @@ async def test_an_error_of_a_script_with_flags_names_the_line_of_its_source(real
     await real_shard.call("SET", f"{real_shard.root}:job:{job_id}", "not a hash")
 
     with pytest.raises(ResponseError, match="WRONGTYPE") as failed:
-        await real_shard.run("detach_jobs", [(job_id, 1, "n")])
+        await real_shard.run("detach_jobs", [(job_id, 1, "n", "")])
 
     (note,) = failed.value.__notes__
     script, file, line = re.fullmatch(r"(\w+): (.+)\.lua:(\d+)", note).groups()

@@ -1,18 +1,21 @@
 -- The functions have these jobs, or may have them: only a receipt or the deadline ends the attempts from now on.
 --
+-- `answered` is what came of the call, for people: an HTTP status, or how the connection ended; "" if nothing did.
+--
 -- Returns {"ok", {reply, ...}} with a reply per row: "detached", or "stale" when the attempt is over already.
 -- flags: allow-oom
 
 -- @include lib/fence
 -- @include lib/rows
 
--- Rows from ARGV[1], each: id, attempt, nonce
+-- Rows from ARGV[1], each: id, attempt, nonce, answered
 
 local replies = {}
-for id, attempt, nonce in each_row(1, 3) do
+for id, attempt, nonce, answered in each_row(1, 4) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
     redis.call("HDEL", job_key(id), "holder")
+    if answered ~= "" then redis.call("HSET", job_key(id), "answered", answered) end
     redis.call("ZADD", running_key(job.queue), "XX", job.deadline_at, id)
     replies[#replies + 1] = "detached"
   else

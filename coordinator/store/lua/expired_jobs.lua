@@ -1,6 +1,6 @@
 -- Read the attempts whose lease or deadline has passed. They are ended by settle_jobs, like all others.
 --
--- Returns {"ok", {{id, attempt, nonce, kind, lost, snoozes, throttles, spec}, ...}, due_in_ms}; `kind` is "lost" when
+-- Returns {"ok", {{id, attempt, nonce, kind, lost, snoozes, throttles, spec, answered}, ...}, due_in_ms}; `kind` is "lost" when
 -- the replica that held the call stopped renewing its lease, "timeout" when the deadline passed.
 -- `due_in_ms` is 0 while any are left, else the time to the next, or -1.
 -- flags: allow-oom
@@ -19,7 +19,7 @@ local function read_expired(queue)
     if job.state then
       local kind = job.holder and job.deadline_at > now and "lost" or "timeout"
       expired[#expired + 1] = { id, job.attempt, job.nonce, kind, job.lost, job.snoozes, job.throttles,
-        redis.call("HGET", job_key(id), "spec") }
+        redis.call("HGET", job_key(id), "spec"), redis.call("HGET", job_key(id), "answered") or "" }
     else
       redis.call("ZREM", running_key(queue), id)
       offer_queue(load_queue(queue)) -- Its slot is free.

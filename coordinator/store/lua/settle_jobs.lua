@@ -71,7 +71,7 @@ end
 local function leave_index(job)
   if job.state == "running" then
     redis.call("ZREM", running_key(job.queue), job.id)
-    redis.call("HDEL", job_key(job.id), "holder", "deadline_at")
+    redis.call("HDEL", job_key(job.id), "holder", "deadline_at", "answered")
   else
     drop_waiting(job.id, job.lane, job.attempt)
   end
