@@ -112,9 +112,10 @@ async def delete_job(request: Request, job_id: FromPath[str]) -> Response[bytes]
         case "invalid_state":
             detail = "The job is running; it can be deleted when its attempt is over."
             raise Conflict("invalid_state", detail, state=state)
-    if not await _is_schedule(replica_of(request), job_id):
-        raise job_not_found(job_id)
-    await store.schedules.delete(job_id)
+    try:
+        await store.schedules.delete(job_id)
+    except NotFound:
+        raise job_not_found(job_id) from None
     return json_response({"id": job_id, "erased": True})
 
 

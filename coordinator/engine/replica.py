@@ -42,8 +42,8 @@ class Replica:
         self._publishing: set[asyncio.Task[None]] = set()
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, settings.worker_url)
-        self.intake = Intake(store, self._wake)
-        self.settler = Settler(store.jobs, self._wake)
+        self.intake = Intake(store, self.wake)
+        self.settler = Settler(store.jobs, self.wake)
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
         limits = Limits(self.id, settings.max_calls, settings.lease_ms, settings.own_url)
@@ -86,10 +86,7 @@ class Replica:
         self._publish(message)
 
     def wake(self, shard: int, due_in_ms: int | None) -> None:
-        """Tell that a shard has something to claim."""
-        self._wake(shard, due_in_ms)
-
-    def _wake(self, shard: int, due_in_ms: int | None) -> None:
+        """Tell that a shard has something to claim in so many ms; None is nothing new."""
         # Beyond the next look of the leader it is the leader's to wait for.
         if due_in_ms is not None and due_in_ms <= self._settings.poll_interval_ms:
             self._dispatcher.wake(shard, due_in_ms)

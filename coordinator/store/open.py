@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from coordinator.errors import SettingsError
 from coordinator.store.connection import Connection, open_client
+from coordinator.store.embedded import OLDEST_VERSION
 from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
@@ -84,7 +85,7 @@ async def check_server(store: Store) -> None:
         )
         raise SettingsError(msg)
     version = tuple(int(part) for part in str(info.get("redis_version", "7.0")).split(".")[:2])
-    if version < (7, 0):
+    if version < OLDEST_VERSION:
         raise SettingsError(f"Redis {info['redis_version']} is too old; 7.0 or later is needed.")
     if int(info.get("aof_enabled", 1)) == 0:
         log.warning(

@@ -11,6 +11,7 @@ from coordinator.domain.cron import parse_cron
 from coordinator.domain.instants import parse_instant
 from coordinator.domain.recurrence import Rule, count_ticks, last_tick, next_tick
 from coordinator.errors import Invalid
+from tests.domain.ticks import ticks
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -18,16 +19,6 @@ HOUR_MS = 3_600_000
 
 def at(text):
     return parse_instant(text, "test")
-
-
-def ticks(rule, start, end):
-    """All ticks from `start` to before `end`."""
-    found = []
-    tick = next_tick(rule, start - 1)
-    while tick is not None and tick < end:
-        found.append(tick)
-        tick = next_tick(rule, tick)
-    return found
 
 
 # ── What an expression says ─────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from coordinator.domain.instants import offset_at, parse_instant, parse_timezone
 from coordinator.domain.recurrence import Rule, count_ticks, last_tick, next_tick
+from tests.domain.ticks import ticks
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -54,16 +55,6 @@ def zone_of(name):
 
 def at(text, timezone="UTC"):
     return parse_instant(text, "test", timezone)
-
-
-def ticks(rule, start, end):
-    """All ticks from `start` to before `end`."""
-    found = []
-    tick = next_tick(rule, start - 1)
-    while tick is not None and tick < end:
-        found.append(tick)
-        tick = next_tick(rule, tick)
-    return found
 
 
 def local_times(rule, day, days=1):
