@@ -9,8 +9,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.api import jobs, openapi, problems, queues, system, workers
-from coordinator.api.bodies import BODY_LIMIT_BYTES
 from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
 from coordinator.engine.replica import Replica

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from litestar import Response
 
-from coordinator.api.bodies import HIDDEN
+from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job, LogEntry
 from coordinator.domain.queue import RETENTION_DEFAULTS, QueueView

@@ -6,18 +6,11 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import ReceiptAnswer, job_answer, json_response, schedule_answer
-from coordinator.api.bodies import (
-    ListQuery,
-    NewJobBody,
-    check_nesting,
-    decode,
-    decode_query,
-    schedule_of,
-    spec_of,
-    start_of,
-)
 from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import ListQuery, NewJobBody, spec_of, start_of
 from coordinator.api.listing import read_page
+from coordinator.api.reading import check_nesting, decode, decode_query
+from coordinator.api.schedule_bodies import schedule_of
 from coordinator.domain.job import FINAL_STATES
 from coordinator.domain.receipt import parse_receipt
 from coordinator.domain.worker import ENTRY_POINT

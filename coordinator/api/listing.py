@@ -11,7 +11,7 @@ import re
 
 import msgspec
 
-from coordinator.api.bodies import ListQuery
+from coordinator.api.job_bodies import ListQuery
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import Job, State
 from coordinator.errors import Invalid

@@ -16,8 +16,10 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from coordinator import __version__
 from coordinator.api.answers import JobAnswer, ReceiptAnswer, ScheduleAnswer, json_response
-from coordinator.api.bodies import ListQuery, NewJobBody, QueueBody, WorkerBody
 from coordinator.api.context import Request
+from coordinator.api.job_bodies import ListQuery, NewJobBody
+from coordinator.api.queue_bodies import QueueBody
+from coordinator.api.worker_bodies import WorkerBody
 
 Shape = type[msgspec.Struct]
 Document = dict[str, Any]

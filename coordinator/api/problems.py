@@ -7,8 +7,8 @@ import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
-from coordinator.api.bodies import BODY_LIMIT_BYTES
 from coordinator.api.context import Request
+from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.errors import Refusal, StoreUnavailable, Unauthenticated
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,9 @@ from litestar import Response, get, put
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import json_response, queue_answer
-from coordinator.api.bodies import QUEUE_NAME, QueueBody, decode, queue_settings_of
 from coordinator.api.context import Request, replica_of
+from coordinator.api.queue_bodies import QueueBody, queue_settings_of
+from coordinator.api.reading import QUEUE_NAME, decode
 from coordinator.domain.ids import shard_of_queue
 from coordinator.errors import Invalid, NotFound
 

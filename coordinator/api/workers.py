@@ -6,8 +6,9 @@ from litestar import Response, delete, get, put
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import json_response, worker_answer
-from coordinator.api.bodies import NAME, WorkerBody, decode, worker_of
 from coordinator.api.context import Request, replica_of
+from coordinator.api.reading import NAME, decode
+from coordinator.api.worker_bodies import WorkerBody, worker_of
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import WORKERS_CHANGED
 from coordinator.errors import Invalid, NotFound

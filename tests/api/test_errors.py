@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coordinator.api.bodies import ARGS_LIMIT_BYTES, BODY_LIMIT_BYTES, NESTING_LIMIT
+from coordinator.api.reading import ARGS_LIMIT_BYTES, BODY_LIMIT_BYTES, NESTING_LIMIT
 from coordinator.app import build_app
 from coordinator.settings import Settings
 from coordinator.store.open import open_store

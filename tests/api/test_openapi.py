@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 
-from coordinator.api.bodies import ListQuery, NewJobBody, QueueBody, WorkerBody
+from coordinator.api.job_bodies import ListQuery, NewJobBody
 from coordinator.api.openapi import ReceiptBody, document
+from coordinator.api.queue_bodies import QueueBody
+from coordinator.api.worker_bodies import WorkerBody
 from coordinator.domain.receipt import parse_receipt
 from coordinator.errors import Invalid
 from tests.api.harness import Api, Json

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.api.bodies import NESTING_LIMIT
+from coordinator.api.reading import NESTING_LIMIT
 from tests.api.harness import ACCEPTED, SUCCESS, Api, Function, Json, refusal
 
 FIXED = {"type": "fixed", "base": "1h", "jitter": 0}

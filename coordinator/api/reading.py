@@ -1,0 +1,112 @@
+"""Read JSON into the bodies that handlers ask for, every wrong field named.
+
+A field that we do not know is refused, with the nearest one we do: a misspelt option that is silently ignored shows
+itself much later, and elsewhere.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Annotated, TypeVar, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from coordinator.errors import BadRequest, Invalid
+
+ARGS_LIMIT_BYTES = 256 * 1024
+BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
+"""The args and all that may stand beside them."""
+
+NESTING_LIMIT = 256
+"""Lists and objects inside one another. A JSON reader's own limit depends on the stack that it is called on: what one
+place had just accepted, another could not read, nor any job on the same page."""
+
+# In Python `$` also matches before a last line feed; in JSON Schema it does not.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$(?!\n)"
+QUEUE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$(?!\n)"
+
+WorkerName = Annotated[str, Meta(pattern=NAME)]
+QueueName = Annotated[str, Meta(pattern=QUEUE_NAME)]
+Duration = int | float | str
+Instant = int | float | str
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
+_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{]|[\]}])', re.DOTALL)
+_AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
+
+
+class Body(Struct, forbid_unknown_fields=True, rename="camel"):
+    """What all bodies have in common."""
+
+
+Shape = TypeVar("Shape", bound=Struct)
+
+
+def decode(raw: bytes, shape: type[Shape]) -> Shape:
+    """The body as `shape`. Raises `BadRequest` if it is no JSON, `Invalid` if a field is wrong."""
+    try:
+        # Raw fields are skipped over, not read: bad UTF-8 would be found by the function that is sent it.
+        raw.decode()
+        body = msgspec.json.decode(raw, type=shape)
+        check_nesting(raw)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), shape) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
+    return body
+
+
+def check_nesting(raw: bytes) -> None:
+    """Refuse a body that is nested too deep. Only for what is known to be JSON. Raises `BadRequest`."""
+    if raw.count(b"[") + raw.count(b"{") <= NESTING_LIMIT:
+        return
+    depth = 0
+    for bracket in _NESTING.findall(raw):
+        if bracket:
+            depth += 1 if bracket in b"[{" else -1
+        if depth > NESTING_LIMIT:
+            raise BadRequest("invalid_json", f"The body is nested deeper than {NESTING_LIMIT} lists and objects.")
+
+
+def decode_query(given: Mapping[str, str], shape: type[Shape]) -> Shape:
+    """The query parameters as `shape`. Raises `Invalid`."""
+    try:
+        return msgspec.convert(dict(given), shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), shape) from None
+
+
+def _invalid(message: str, shape: type[Struct]) -> Invalid:
+    found = _AT.match(message)
+    text, path = (found["message"], found["path"] or "") if found else (message, "")
+    if unknown := _UNKNOWN.match(text):
+        near = difflib.get_close_matches(unknown["field"], _fields_at(shape, path), 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return Invalid(_joined(path, unknown["field"]), f"is not a field{hint}")
+    if missing := _MISSING.match(text):
+        return Invalid(_joined(path, missing["field"]), "is required")
+    if "matching regex" in text:
+        names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
+        return Invalid(path, f"is not a name: {names}")
+    return Invalid(path or "body", text[:1].lower() + text[1:])
+
+
+def _fields_at(shape: type[Struct], path: str) -> tuple[str, ...]:
+    """The fields that the object at this path may have, by the names that callers use."""
+    for name in filter(None, path.split(".")):
+        hints = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+        inner = [hint for hint in get_args(hints.get(name.partition("[")[0])) if isinstance(hint, type)]
+        shape = next((hint for hint in inner if issubclass(hint, Struct)), Body)
+    return shape.__struct_encode_fields__
+
+
+def _joined(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field
+
+
+def camel(name: str) -> str:
+    """A field's name as callers write it."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
