@@ -22,6 +22,8 @@ TIMEOUT_DEFAULT_MS = 900_000
 """Fifteen minutes, the longest a Lambda function may run: a shorter default would call live functions twice."""
 
 QUEUE_DEFAULT = "default"
+PRIORITY_DEFAULT = 5
+"""From 0, which goes first, to 9."""
 
 State = Literal["scheduled", "queued", "running", "retrying", "succeeded", "dead", "cancelled"]
 StoredState = Literal["waiting", "running", "succeeded", "dead", "cancelled"]
@@ -35,6 +37,9 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     worker: str
     args: msgspec.Raw
     queue: str = QUEUE_DEFAULT
+    key: str | None = None
+    priority: int = PRIORITY_DEFAULT
+    cost: float = 1
     max_attempts: int = ATTEMPTS_DEFAULT
     backoff: Backoff = Backoff()
     timeout_ms: int = TIMEOUT_DEFAULT_MS

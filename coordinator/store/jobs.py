@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.domain.ids import shard_of_id
-from coordinator.domain.job import UNREADABLE, Attempt, Job, LogEntry, Spec, State, Tally, shown_state
+from coordinator.domain.job import PRIORITY_DEFAULT, UNREADABLE, Attempt, Job, LogEntry, Spec, State, Tally, shown_state
 from coordinator.domain.queue import RETENTION_DEFAULTS
 from coordinator.domain.settlement import Settlement
 from coordinator.errors import NotFound
@@ -103,7 +103,7 @@ class JobStore:
     async def enqueue(self, shard: int, jobs: Sequence[NewJob]) -> tuple[int, int | None]:
         """Accept jobs. Returns the instant, and in how many ms there is something to claim if they made that sooner."""
         rows = [
-            (job.id, lane_of(job.spec), job.run_at, job.delay_ms, job.spec.timeout_ms, encode_spec(job.spec))
+            (job.id, lane_of(job.spec), job.run_at, job.delay_ms, *kept_of(job.spec))
             for job in jobs
         ]
         _, now, due_in = await self._connection.run("enqueue_jobs", self._root(shard), rows)
@@ -238,12 +238,20 @@ def job_not_found(job_id: str) -> NotFound:
 
 def lane_of(spec: Spec) -> str:
     """The part of the queue that the job waits in."""
-    return spec.queue
+    return spec.queue if spec.key is None else f"{spec.queue}#{spec.key}"
 
 
-def encode_spec(spec: Spec) -> bytes:
-    """The spec as it is kept; the args are the caller's own bytes."""
-    return _encoder.encode(spec)
+def kept_of(spec: Spec) -> tuple[int, str, bytes]:
+    """What the scripts need to know of a spec, and the spec as it is kept; the args are the caller's own bytes."""
+    return spec.timeout_ms, " ".join(f"{name} {value}" for name, value in _traits(spec)), _encoder.encode(spec)
+
+
+def _traits(spec: Spec) -> Iterator[tuple[str, object]]:
+    """The fields of a job's hash that most jobs do not have; no value holds a space."""
+    if spec.priority != PRIORITY_DEFAULT:
+        yield "priority", spec.priority
+    if spec.cost != 1:
+        yield "cost", spec.cost
 
 
 def _read_spec(job_id: bytes, spec: bytes) -> Spec:

@@ -9,7 +9,7 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.domain.schedule import Schedule
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
-from coordinator.store.jobs import BATCH_LIMIT, NewJob, encode_spec, lane_of
+from coordinator.store.jobs import BATCH_LIMIT, NewJob, kept_of, lane_of
 
 _decoder = msgspec.json.Decoder(Schedule)
 
@@ -80,7 +80,7 @@ class ScheduleStore:
         reply, *due_in = await self._connection.run(
             "fire_schedule",
             self._root_of(due.id),
-            [(job.id, lane_of(job.spec), job.spec.timeout_ms, encode_spec(job.spec)) for job in jobs],
+            [(job.id, lane_of(job.spec), *kept_of(job.spec)) for job in jobs],
             id=due.id,
             expected=due.tick,
             version=due.version,

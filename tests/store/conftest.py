@@ -101,7 +101,7 @@ class Shard:
     async def add_to_lane(self, lane: str, count: int = 1, *, run_at: int = 0, delay_ms: int = 0) -> list[str]:
         """Enqueue jobs of one throttle key."""
         spec = msgspec.json.encode(self.spec(lane.partition("#")[0]))
-        rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, spec) for _ in range(count)]
+        rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, "", spec) for _ in range(count)]
         await self.run("enqueue_jobs", rows)
         return [row[0] for row in rows]
 

@@ -43,6 +43,7 @@ class Job:
     lost: int = 0
     finished_at: int = 0
     log: list[tuple[int, str]] = field(default_factory=list)
+    started_at: int = 0
 
     @property
     def queue(self):
@@ -146,13 +147,17 @@ class Model:
             match job.state:
                 case "waiting":
                     wanted[f"waiting:{job.lane}"][job_id] = job.run_at
+                    if job.lane != job.queue:
+                        wanted[f"spread:{job.queue}"][job_id] = job.run_at
                     if job.attempt:
                         wanted[f"retrying:{job.queue}"][job_id] = job.run_at
                 case "running":
                     wanted[f"running:{job.queue}"][job_id] = job.score
+                    if job.lane != job.queue:
+                        wanted[f"busy:{job.lane}"][job_id] = job.started_at
                 case state:
                     wanted[f"{state}:{job.queue}"][job_id] = job.finished_at
-        indexes = ("waiting:", "retrying:", "running:", "succeeded:", "dead:", "cancelled:")
+        indexes = ("waiting:", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
         assert {key: value for key, value in dump.items() if key.startswith(indexes)} == wanted
         whole = {f"job:{job_id}" for job_id in self.jobs} | set(wanted)
         others = {"queues", "deadlines", "purges", "known_queues"} | {f"claim:{holder}" for holder in HOLDERS}

@@ -60,7 +60,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
     # What is done, each with what must come of it.
 
     def enqueue(self, lane, count, delay_ms, timeout_ms):
-        rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, SPEC) for _ in range(count)]
+        rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, "", SPEC) for _ in range(count)]
         self.do(self.shard.run("enqueue_jobs", rows))
         self.jobs |= {row[0]: Job(lane, self.now + delay_ms, timeout_ms) for row in rows}
 
@@ -88,7 +88,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
         for job_id, number, deadline_at in claimed:
             job = self.jobs[job_id]
             job.state, job.attempt, job.nonce, job.holder, job.outcome = "running", number, request, holder, None
-            job.deadline_at = deadline_at
+            job.deadline_at, job.started_at = deadline_at, self.now
             job.score = min(self.now + self.shard.lease_ms, deadline_at)
             self.issued.append((job_id, number, request))
         if claimed:

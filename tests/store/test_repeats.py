@@ -43,7 +43,7 @@ def ending_of(attempt, verb, outcome):
 
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "enqueue_jobs": lambda s: (
-        [("new1", "shop", 0, 0, 60_000, "{}"), ("new2", "shop#a", 0, 5000, 60_000, "{}")],
+        [("new1", "shop", 0, 0, 60_000, "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "{}")],
         {},
     ),
     "claim_jobs": lambda s: ([], BATCH),
@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "put_schedule": lambda s: ([], {"id": SCHEDULE, "record": RECORD, "next_at": s["now"]}),
     "due_schedules": lambda s: ([], {"limit": 10}),
     "fire_schedule": lambda s: (
-        [(f"{SCHEDULE}:1", "shop", 60_000, "{}")],
+        [(f"{SCHEDULE}:1", "shop", 60_000, "", "{}")],
         {"id": SCHEDULE, "expected": s["now"], "version": "1", "next_at": s["now"] + 1, "last_at": "", "missed": 2},
     ),
     "delete_schedule": lambda s: ([], {"id": SCHEDULE}),

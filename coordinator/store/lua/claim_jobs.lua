@@ -1,13 +1,16 @@
--- Take due jobs of this shard, each with a lease, as the limits of their queues allow.
+-- Take due jobs of this shard, each with a lease, as the limits of their queues and keys allow.
 --
 -- Every queue whose instant has come is served before one is served twice, and in it every lane; what is not
--- due is not looked at. The attempt is counted here; its nonce is the claim's own random id.
+-- due is not looked at. In a lane the lower priority number goes first. The attempt is counted here; its nonce is the
+-- claim's own random id.
 --
 -- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, spec}, ...}, due_in_ms}; `due_in_ms` is 0 when
 -- more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
 -- flags: allow-oom
 
+-- @include lib/running
 -- @include lib/wheel
+-- @include lib/waiting
 
 local holder = ARGV[1] -- the replica that takes the leases
 local request = ARGV[2] -- this claim's random id, the nonce of all its attempts
@@ -25,71 +28,88 @@ local function claimed_job(id, field)
 end
 
 local function fields_of(id)
-  local value = redis.call("HMGET", job_key(id),
-    "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles", "outcome", "state", "nonce", "deadline_at")
+  local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
+    "outcome", "state", "nonce", "deadline_at", "cost")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
-    throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10] }
+    throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
+    cost = tonumber(value[11] or 1) }
 end
 
-local function start_attempt(queue, id, field)
-  if tonumber(field.attempt) > 0 then redis.call("ZREM", retrying_key(queue.name), id) end
+local function start_attempt(lane, id, field)
+  if tonumber(field.attempt) > 0 then redis.call("ZREM", retrying_key(lane.queue.name), id) end
   if field.outcome then redis.call("HDEL", job_key(id), "outcome") end
   field.attempt = tonumber(field.attempt) + 1
   field.deadline_at = now + tonumber(field.timeout_ms)
-  local lease_until = math.min(now + lease_ms, field.deadline_at)
   redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request,
     "holder", holder, "started_at", now, "deadline_at", field.deadline_at)
-  redis.call("ZADD", running_key(queue.name), lease_until, id)
-  redis.call("ZADD", deadlines_key, "LT", lease_until, queue.name)
+  put_running(id, lane.name, math.min(now + lease_ms, field.deadline_at))
   claimed[#claimed + 1] = claimed_job(id, field)
   claimed_ids[#claimed_ids + 1] = id
 end
 
--- Returns how many were taken, and whether the lane had to be left for their bytes. A lane that was left with nothing
--- taken keeps its place in the line, so that its job comes first in a claim soon, where it is taken whatever its size.
-local function claim_from_lane(queue, lane, want)
-  local ids = redis.call("ZRANGEBYSCORE", waiting_key(lane), "-inf", now, "LIMIT", 0, want)
-  local gone, taken, heavy = {}, 0, false
-  for _, id in ipairs(ids) do
+-- Pays for a job from both buckets, or from neither. Returns whose is short: a job that cannot be paid is waited for, or
+-- those that cost less would overtake it for ever.
+local function pay(lane, cost)
+  if lane.bucket and not can_pay(lane.bucket, cost) then return "lane" end
+  if lane.queue.bucket and not can_pay(lane.queue.bucket, cost) then return "queue" end
+  for _, limited in ipairs({ lane, lane.queue }) do
+    if limited.bucket then limited.bucket.tokens = limited.bucket.tokens - cost end
+  end
+end
+
+-- Returns how many were taken of one line, and what stopped it: "heavy" when the claim is full of bytes, "lane" or "queue"
+-- when one of them cannot pay.
+local function claim_from_line(lane, priority, want)
+  local line = waiting_key(lane.name, priority)
+  local gone, taken, stop = {}, 0, nil
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, want)) do
     local field = fields_of(id)
     if field.spec then
-      if bytes > 0 and bytes + #field.spec > bytes_limit then
-        heavy = true
-        break
-      end
+      stop = bytes > 0 and bytes + #field.spec > bytes_limit and "heavy" or pay(lane, field.cost)
+      if stop then break end
       bytes = bytes + #field.spec
-      start_attempt(queue, id, field)
+      start_attempt(lane, id, field)
       taken = taken + 1
     end
     gone[#gone + 1] = id
   end
-  if #gone > 0 then redis.call("ZREM", waiting_key(lane), unpack(gone)) end
-  if heavy and taken == 0 then return taken, heavy end
-  local head = redis.call("ZRANGE", waiting_key(lane), 0, 0, "WITHSCORES")
-  if not head[1] then
-    redis.call("ZREM", lanes_key(queue.name), lane)
-  else
-    redis.call("ZADD", lanes_key(queue.name), tonumber(head[2]) > now and head[2] or next_turn(), lane)
+  if #gone > 0 then
+    redis.call("ZREM", line, unpack(gone))
+    if is_spread(lane.name, priority) then redis.call("ZREM", spread_key(lane.queue.name), unpack(gone)) end
   end
-  return taken, heavy
+  return taken, stop
+end
+
+-- A lane that could not be served for what its queue or the claim lacks keeps its place in the line, so that its job
+-- comes first in a claim soon, where it is taken whatever its size.
+local function claim_from_lane(lane, want)
+  want = room_in_lane(lane, want)
+  local taken, stop = 0, nil
+  for _, priority in ipairs(lane.queue.lines) do
+    if stop or taken >= want then break end
+    local got
+    got, stop = claim_from_line(lane, priority, want - taken)
+    taken = taken + got
+  end
+  if lane.bucket and taken > 0 then save_lane(lane) end
+  if stop == "lane" then stop = nil end
+  if taken > 0 or not stop then place_lane(lane, true) end
+  return taken, stop
 end
 
 local function claim_from_queue(queue, want)
   local lanes = redis.call("ZRANGEBYSCORE", lanes_key(queue.name), "-inf", "(" .. now + 1, "LIMIT", 0, want)
   local share = math.ceil(want / math.max(1, #lanes))
-  local taken, heavy = 0, false
-  for _, lane in ipairs(lanes) do
-    if taken >= want or heavy then break end
+  local taken, stop = 0, nil
+  for _, name in ipairs(lanes) do
+    if taken >= want or stop then break end
     local got
-    got, heavy = claim_from_lane(queue, lane, math.min(share, want - taken))
+    got, stop = claim_from_lane(load_lane(name), math.min(share, want - taken))
     taken = taken + got
   end
-  if queue.rate_limit and taken > 0 then
-    queue.tokens = queue.tokens - taken
-    save_tokens(queue)
-  end
-  if taken > 0 or not heavy then turn_queue(queue) end
-  return heavy
+  if taken > 0 then save_queue(queue) end
+  if taken > 0 or stop ~= "heavy" then turn_queue(queue) end
+  return stop == "heavy"
 end
 
 local function claim_due()
@@ -97,7 +117,7 @@ local function claim_due()
   local share = math.ceil(limit / math.max(1, #names))
   for _, name in ipairs(names) do
     local queue = load_queue(name)
-    local heavy = claim_from_queue(queue, room_in(queue, math.min(share, limit - #claimed)))
+    local heavy = claim_from_queue(queue, room_in_queue(queue, math.min(share, limit - #claimed)))
     if heavy or #claimed >= limit then break end
   end
   if #claimed > 0 then

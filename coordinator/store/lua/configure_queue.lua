@@ -9,6 +9,13 @@
 local name = ARGV[1]
 -- Rows from ARGV[2], each: field, value
 
+local function key_limits()
+  local fields = redis.call("HMGET", queue_key(name), "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst")
+  for at = 1, 4 do fields[at] = fields[at] or "-" end
+  return table.concat(fields, " ")
+end
+
+local limits_before = key_limits()
 for field, value in each_row(2, 2) do
   if value == "" then
     redis.call("HDEL", queue_key(name), field)
@@ -23,10 +30,14 @@ for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
 end
 
 local queue = load_queue(name)
-if queue.rate_limit then
-  save_tokens(queue)
+if queue.bucket then
+  save_queue(queue)
 else
   redis.call("HDEL", queue_key(name), "tokens", "refilled_at")
+end
+-- Each lane is looked at again by a claim: one command, however many there are.
+if key_limits() ~= limits_before and redis.call("EXISTS", lanes_key(name)) == 1 then
+  redis.call("ZUNIONSTORE", lanes_key(name), 1, lanes_key(name), "WEIGHTS", 0)
 end
 redis.call("ZREM", queues_key, name)
 return { "ok", offer_queue(queue) or -1 }

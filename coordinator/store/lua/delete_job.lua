@@ -16,10 +16,11 @@ local job = load_attempt(id)
 if not job.state then return { "job_not_found" } end
 if job.state == "running" then return { "invalid_state", job.state } end
 if job.state == "waiting" then
-  drop_waiting(id, job.lane, job.attempt)
+  drop_waiting(id, job.lane, job.priority, job.attempt)
   redis.call("HSET", job_key(id), "state", "cancelled", "reason", "user", "outcome", "cancelled", "finished_at", now,
     "cancelled_by", request)
   finish_job(id, "cancelled", job.queue)
+  offer_touched()
   return { "cancelled" }
 end
 if redis.call("HGET", job_key(id), "cancelled_by") == request then return { "cancelled" } end

@@ -7,18 +7,14 @@
 
 -- @include lib/create
 -- @include lib/rows
--- @include lib/wheel
 
--- Rows from ARGV[1], each: id, lane, run_at, delay_ms, timeout_ms, spec
+-- Rows from ARGV[1], each: id, lane, run_at, delay_ms, timeout_ms, traits, spec
 
-local queues = {}
-
-for id, lane, run_at, delay_ms, timeout_ms, spec in each_row(1, 6) do
+for id, lane, run_at, delay_ms, timeout_ms, traits, spec in each_row(1, 7) do
   if redis.call("EXISTS", job_key(id)) == 0 then
     -- A time in the past means now, and takes its place in the line now.
-    create_job(id, lane, math.max(now + tonumber(delay_ms), tonumber(run_at)), timeout_ms, spec)
-    queues[queue_of(lane)] = true
+    create_job(id, lane, math.max(now + tonumber(delay_ms), tonumber(run_at)), timeout_ms, traits, spec)
   end
 end
 
-return { "ok", now, offer_queues(queues) }
+return { "ok", now, offer_touched() }

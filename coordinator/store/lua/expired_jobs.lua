@@ -22,7 +22,7 @@ local function read_expired(queue)
         redis.call("HGET", job_key(id), "spec"), redis.call("HGET", job_key(id), "answered") or "" }
     else
       redis.call("ZREM", running_key(queue), id)
-      offer_queue(load_queue(queue)) -- Its slot is free.
+      touch_queue(queue) -- Its slot is free.
     end
   end
   local head = redis.call("ZRANGE", running_key(queue), 0, 0, "WITHSCORES")
@@ -38,4 +38,5 @@ for _, queue in ipairs(redis.call("ZRANGEBYSCORE", deadlines_key, "-inf", now, "
   if #expired >= limit then break end
 end
 
+offer_touched()
 return { "ok", expired, due_in(deadlines_key) }

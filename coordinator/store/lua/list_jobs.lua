@@ -41,27 +41,50 @@ end
 
 local views, last_score, last_id, looked, bytes = {}, "", "", 0, 0
 
--- Returns true when the page is full or has looked at enough.
-local function read_index(index, direction, wanted)
-  local command = direction == 1 and "ZRANGE" or "ZREVRANGE"
+-- Reads an index in its order, from behind the last page.
+local function open_reader(index, direction)
   local rank = rank_behind(index, direction, after_score, after_id)
+  local entries, at = {}, 1
+  return function(take)
+    if take then at = at + 2 end
+    if at > #entries and (at == 1 or #entries == 2 * STEP) then
+      entries = redis.call(direction == 1 and "ZRANGE" or "ZREVRANGE", index, rank, rank + STEP - 1, "WITHSCORES")
+      rank, at = rank + STEP, 1
+    end
+    if entries[at] then return entries[at], entries[at + 1] end
+  end
+end
+
+local function comes_before(direction, score, id, other_score, other_id)
+  local a, b = tonumber(score), tonumber(other_score)
+  if a ~= b then return (a < b) == (direction == 1) end
+  return (id < other_id) == (direction == 1)
+end
+
+-- The indexes are read as one. Returns true when the page is full or has looked at enough.
+local function read_indexes(indexes, direction, wanted)
+  local readers = {}
+  for _, index in ipairs(indexes) do readers[#readers + 1] = open_reader(index, direction) end
   while true do
-    local entries = redis.call(command, index, rank, rank + STEP - 1, "WITHSCORES")
-    for at = 1, #entries, 2 do
-      if #views >= limit or looked >= scan then return true end
-      looked = looked + 1
-      last_id, last_score = entries[at], entries[at + 1]
-      local verdict = wanted(last_id, tonumber(last_score))
-      if verdict == nil then return false end
-      local view = verdict and job_view(last_id, -1)
-      if view then
-        views[#views + 1] = view
-        bytes = bytes + size_of(view)
-        if bytes >= BYTES_LIMIT then return true end
+    local first, id, score
+    for _, reader in ipairs(readers) do
+      local head_id, head_score = reader(false)
+      if head_id and (not id or comes_before(direction, head_score, head_id, score, id)) then
+        first, id, score = reader, head_id, head_score
       end
     end
-    if #entries < 2 * STEP then return false end
-    rank = rank + STEP
+    if not first then return false end
+    if #views >= limit or looked >= scan then return true end
+    first(true)
+    looked, last_id, last_score = looked + 1, id, score
+    local verdict = wanted(id, tonumber(score))
+    if verdict == nil then return false end
+    local view = verdict and job_view(id, -1)
+    if view then
+      views[#views + 1] = view
+      bytes = bytes + size_of(view)
+      if bytes >= BYTES_LIMIT then return true end
+    end
   end
 end
 
@@ -78,16 +101,17 @@ if state == "queued" or state == "scheduled" then
   if state == "scheduled" and (after_score == "" or tonumber(after_score) < now) then
     after_score, after_id = string.format("%.0f", now), "\255"
   end
-  more = read_index(waiting_key(queue), 1, state == "queued" and is_due or is_fresh)
+  local lines = { waiting_key(queue, PRIORITY_DEFAULT), spread_key(queue) }
+  more = read_indexes(lines, 1, state == "queued" and is_due or is_fresh)
 elseif state == "retrying" then
   if after_score == "" or tonumber(after_score) < now then
     after_score, after_id = string.format("%.0f", now), "\255"
   end
-  more = read_index(retrying_key(queue), 1, is_later)
+  more = read_indexes({ retrying_key(queue) }, 1, is_later)
 elseif state == "running" then
-  more = read_index(running_key(queue), 1, any)
+  more = read_indexes({ running_key(queue) }, 1, any)
 else
-  more = read_index(finished_key(state, queue), -1, any)
+  more = read_indexes({ finished_key(state, queue) }, -1, any)
 end
 
 return { "ok", now, views, more and last_score or "", more and last_id or "" }

@@ -8,12 +8,16 @@
 
 local queue = ARGV[1]
 
-local waiting = waiting_key(queue)
-local queued = redis.call("ZCOUNT", waiting, "-inf", now)
+local queued, waiting, oldest = 0, 0, nil
+for _, index in ipairs({ waiting_key(queue, PRIORITY_DEFAULT), spread_key(queue) }) do
+  queued = queued + redis.call("ZCOUNT", index, "-inf", now)
+  waiting = waiting + redis.call("ZCARD", index)
+  local head = redis.call("ZRANGE", index, 0, 0, "WITHSCORES")[2]
+  if head and tonumber(head) <= now then oldest = math.min(oldest or now, tonumber(head)) end
+end
 local retrying = redis.call("ZCOUNT", retrying_key(queue), "(" .. now, "+inf")
-local oldest = redis.call("ZRANGEBYSCORE", waiting, "-inf", now, "WITHSCORES", "LIMIT", 0, 1)
 
 return { "ok", now, redis.call("HGETALL", queue_key(queue)), queued,
-  redis.call("ZCARD", waiting) - queued - retrying, retrying, redis.call("ZCARD", running_key(queue)),
+  waiting - queued - retrying, retrying, redis.call("ZCARD", running_key(queue)),
   redis.call("ZCARD", finished_key("succeeded", queue)), redis.call("ZCARD", finished_key("dead", queue)),
-  redis.call("ZCARD", finished_key("cancelled", queue)), oldest[2] or "" }
+  redis.call("ZCARD", finished_key("cancelled", queue)), oldest and string.format("%.0f", oldest) or "" }

@@ -5,35 +5,37 @@
 
 -- @include lib/fence
 -- @include lib/rows
+-- @include lib/running
 -- @include lib/waiting
--- @include lib/wheel
 
 -- Rows from ARGV[1], each: id, attempt, nonce
 
 local replies = {}
-local queues = {}
 
-local function refund_token(name)
-  local queue = load_queue(name)
-  if queue.rate_limit then
-    queue.tokens = math.min(queue.rate_burst, queue.tokens + 1)
-    save_tokens(queue)
+local function refund_job(job)
+  local lane = load_lane(job.lane)
+  if lane.bucket then
+    refund(lane.bucket, job.cost)
+    save_lane(lane)
+  end
+  if lane.queue.bucket then
+    refund(lane.queue.bucket, job.cost)
+    save_queue(lane.queue)
   end
 end
 
 for id, attempt, nonce in each_row(1, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
-    redis.call("ZREM", running_key(job.queue), id)
+    drop_running(id, job.lane)
     redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce")
     redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt - 1, "run_at", now)
-    put_waiting(id, job.lane, now, job.attempt - 1)
-    refund_token(job.queue)
-    queues[job.queue] = true
+    put_waiting(id, job.lane, job.priority, now, job.attempt - 1)
+    refund_job(job)
     replies[#replies + 1] = "released"
   else
     replies[#replies + 1] = "stale"
   end
 end
 
-return { "ok", replies, offer_queues(queues) }
+return { "ok", replies, offer_touched() }

@@ -16,8 +16,8 @@
 -- @include lib/fence
 -- @include lib/finish
 -- @include lib/rows
+-- @include lib/running
 -- @include lib/waiting
--- @include lib/wheel
 
 -- Rows from ARGV[2], each: id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status
 
@@ -70,10 +70,10 @@ end
 
 local function leave_index(job)
   if job.state == "running" then
-    redis.call("ZREM", running_key(job.queue), job.id)
+    drop_running(job.id, job.lane)
     redis.call("HDEL", job_key(job.id), "holder", "deadline_at", "answered")
   else
-    drop_waiting(job.id, job.lane, job.attempt)
+    drop_waiting(job.id, job.lane, job.priority, job.attempt)
   end
 end
 
@@ -87,7 +87,7 @@ local function wait_again(job, row)
     redis.call("HINCRBY", job_key(job.id), "lost", 1)
   end
   redis.call("HSET", job_key(job.id), "state", "waiting", "attempt", spent, "run_at", run_at, "outcome", row.outcome)
-  put_waiting(job.id, job.lane, run_at, spent)
+  put_waiting(job.id, job.lane, job.priority, run_at, spent)
   return "waiting"
 end
 
@@ -99,8 +99,6 @@ local function finish(job, row)
   finish_job(job.id, state, job.queue)
   return state
 end
-
-local queues = {}
 
 local function settle(row)
   local job = load_attempt(row.id)
@@ -118,7 +116,6 @@ local function settle(row)
     local begun = is_last(job, row) and job or {} -- When an older attempt started is not known any more.
     log_attempt(row.id, attempt_entry(begun, attempt, row.outcome, row.http_status, row.error))
   end
-  queues[job.queue] = true
   return { "ok", FINAL[row.verb] and finish(job, row) or wait_again(job, row) }
 end
 
@@ -128,4 +125,4 @@ for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, 
     outcome = outcome, delay_ms = delay_ms, reason = reason, error = error, result = result, http_status = http_status })
 end
 
-return { "ok", replies, offer_queues(queues) }
+return { "ok", replies, offer_touched() }

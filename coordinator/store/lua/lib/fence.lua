@@ -5,7 +5,8 @@
 
 local function load_attempt(id)
   local field = redis.call("HMGET", job_key(id),
-    "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at")
+    "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
+    "priority", "cost")
   return {
     id = id,
     state = field[1],
@@ -20,6 +21,8 @@ local function load_attempt(id)
     throttles = tonumber(field[9] or 0),
     lost = tonumber(field[10] or 0),
     started_at = field[11],
+    priority = tonumber(field[12] or PRIORITY_DEFAULT),
+    cost = tonumber(field[13] or 1),
   }
 end
 

@@ -4,6 +4,8 @@
 
 local shard = KEYS[1] -- the shard's root, e.g. co:{3}
 
+local PRIORITY_DEFAULT = 5
+
 local queues_key = shard .. ":queues" -- zset: queue -> instant from which it may be claimed from (the outer wheel)
 local deadlines_key = shard .. ":deadlines" -- zset: queue -> earliest lease or deadline in it; may be early, never late
 local purges_key = shard .. ":purges" -- zset: `<state>:<queue>` -> when its oldest finished job is to be purged
@@ -12,8 +14,10 @@ local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick; inf 
 
 local function job_key(id) return shard .. ":job:" .. id end -- hash
 local function attempts_key(id) return shard .. ":attempts:" .. id end -- list of JSON
-local function waiting_key(lane) return shard .. ":waiting:" .. lane end -- zset: job -> run-at
 local function lanes_key(queue) return shard .. ":lanes:" .. queue end -- zset: lane -> instant (the inner wheel)
+local function lane_key(lane) return shard .. ":lane:" .. lane end -- hash: token bucket, block and pause of a lane
+local function busy_key(lane) return shard .. ":busy:" .. lane end -- zset: running job of a key -> when it started
+local function spread_key(queue) return shard .. ":spread:" .. queue end -- zset: job -> run-at, of all lines but the plain one
 local function retrying_key(queue) return shard .. ":retrying:" .. queue end -- zset: job -> run-at, after a failed attempt
 local function running_key(queue) return shard .. ":running:" .. queue end -- zset: job -> lease or deadline
 local function finished_key(state, queue) return shard .. ":" .. state .. ":" .. queue end -- zset: job -> finished-at
@@ -21,4 +25,10 @@ local function queue_key(queue) return shard .. ":queue:" .. queue end -- hash: 
 local function schedule_key(id) return shard .. ":schedule:" .. id end -- hash
 local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
 
+-- zset: job -> run-at. A lane has one line for each priority; that of the usual one bears no number.
+local function waiting_key(lane, priority)
+  return shard .. ":waiting" .. (priority == PRIORITY_DEFAULT and "" or priority) .. ":" .. lane
+end
+
 local function queue_of(lane) return string.match(lane, "^[^#]+") end
+local function is_keyed(lane) return string.find(lane, "#", 1, true) ~= nil end

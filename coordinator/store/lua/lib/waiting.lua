@@ -1,19 +1,35 @@
--- A job that waits: in its lane by run-at, and its lane in the inner wheel no later than that.
+-- A job that waits: in its lane's line of its priority by run-at; its lane is touched, so that the wheels follow.
 
--- @include lib/clock
--- @include lib/keys
+-- @include lib/wheel
 
--- `spent` is the number of attempts that failed: such a job is also listed as retrying.
-local function put_waiting(id, lane, run_at, spent)
-  local queue = queue_of(lane)
-  redis.call("ZADD", waiting_key(lane), run_at, id)
-  -- Not before now: a lane that fills up again must not overtake those that have been waiting.
-  redis.call("ZADD", lanes_key(queue), "LT", math.max(run_at, now), lane)
-  if spent > 0 then redis.call("ZADD", retrying_key(queue), run_at, id) end
+-- Whether the plain line alone tells of a job: all others are listed together as well, or there would be no end of lines
+-- to look through for a queue's jobs in order.
+local function is_spread(lane, priority) return priority ~= PRIORITY_DEFAULT or is_keyed(lane) end
+
+-- A queue's lines beside the usual one, known from the first job of their priority on.
+local function open_line(queue, priority)
+  if priority == PRIORITY_DEFAULT then return end
+  for _, open in ipairs(queue.lines) do
+    if open == priority then return end
+  end
+  queue.lines[#queue.lines + 1] = priority
+  table.sort(queue.lines)
+  redis.call("HSET", queue_key(queue.name), "priorities", table.concat(queue.lines))
 end
 
--- The wheels are left as they are: an entry that is too early costs one look.
-local function drop_waiting(id, lane, spent)
-  redis.call("ZREM", waiting_key(lane), id)
+-- `spent` is the number of attempts that failed: such a job is also listed as retrying.
+local function put_waiting(id, lane, priority, run_at, spent)
+  local queue = load_queue(queue_of(lane))
+  open_line(queue, priority)
+  redis.call("ZADD", waiting_key(lane, priority), run_at, id)
+  if is_spread(lane, priority) then redis.call("ZADD", spread_key(queue.name), run_at, id) end
+  if spent > 0 then redis.call("ZADD", retrying_key(queue.name), run_at, id) end
+  touch_lane(lane)
+end
+
+local function drop_waiting(id, lane, priority, spent)
+  redis.call("ZREM", waiting_key(lane, priority), id)
+  if is_spread(lane, priority) then redis.call("ZREM", spread_key(queue_of(lane)), id) end
   if spent > 0 then redis.call("ZREM", retrying_key(queue_of(lane)), id) end
+  touch_lane(lane)
 end
