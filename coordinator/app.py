@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from coordinator.api import jobs, openapi, problems, queues, system, workers
+from coordinator.api import jobs, keys, openapi, problems, queues, system, workers
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
@@ -27,6 +27,12 @@ HANDLERS: list[ControllerRouterHandler] = [
     queues.list_queues,
     queues.read_queue,
     queues.put_queue,
+    queues.delete_queue,
+    queues.pause_queue,
+    queues.resume_queue,
+    keys.list_keys,
+    keys.read_key,
+    keys.change_key,
     workers.list_workers,
     workers.read_worker,
     workers.put_worker,

@@ -1,14 +1,14 @@
 """Answers: values of the domain as the JSON of the interface. Instants are ISO 8601 in UTC, nothing is left out."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from litestar import Response
 
 from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.instants import format_instant
-from coordinator.domain.job import FINAL_STATES, Job, LogEntry
-from coordinator.domain.queue import RETENTION_DEFAULTS, QueueView
+from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason
+from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueView, Rate
 from coordinator.domain.worker import Worker
 from coordinator.store.schedules import StoredSchedule
 
@@ -36,6 +36,9 @@ class JobAnswer(_Answer):
     worker: str
     args: msgspec.Raw
     queue: str
+    key: str | None
+    priority: int
+    cost: float
     state: str
     reason: str | None
     attempt: int
@@ -54,6 +57,7 @@ class JobAnswer(_Answer):
     result: msgspec.Raw
     last_error: msgspec.Raw
     attempts: list[AttemptAnswer]
+    waiting_for: list[dict[str, Any]]
 
 
 class ScheduleAnswer(_Answer):
@@ -104,6 +108,9 @@ def job_answer(job: Job) -> JobAnswer:
         worker=job.spec.worker,
         args=job.spec.args,
         queue=job.spec.queue,
+        key=job.spec.key,
+        priority=job.spec.priority,
+        cost=job.spec.cost,
         state=job.state,
         reason=job.reason,
         attempt=job.tally.attempt,
@@ -122,7 +129,25 @@ def job_answer(job: Job) -> JobAnswer:
         result=job.result or _NULL,
         last_error=errors[-1] if errors and job.state not in FINAL_STATES - {"dead"} else _NULL,
         attempts=attempts,
+        waiting_for=[_reason_answer(reason, job) for reason in job.waiting_for],
     )
+
+
+def _reason_answer(reason: Reason, job: Job) -> dict[str, object]:
+    """Why it waits, with the name of whatever holds it up."""
+    named: dict[str, object] = {"type": reason.kind}
+    match reason.scope:
+        case "queue":
+            named["queue"] = job.spec.queue
+        case "key":
+            named |= {"queue": job.spec.queue, "key": job.spec.key}
+        case "worker":
+            named["worker"] = job.spec.worker
+    if reason.until is not None:
+        named["until"] = format_instant(reason.until)
+    if reason.number is not None:
+        named["ahead" if reason.kind == "turn" else "limit"] = reason.number
+    return named
 
 
 def _attempt_answer(entry: LogEntry) -> AttemptAnswer:
@@ -174,20 +199,43 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
 
 def queue_answer(view: QueueView) -> dict[str, object]:
     """A queue as people see it. `latencyMs` is the age of its oldest due job."""
-    settings = view.settings
-    rate = settings.rate
+    settings, circuit = view.settings, view.settings.circuit
     return {
         "name": view.name,
         **view.counts,
         "latencyMs": 0 if view.oldest_due_at is None else max(0, view.now - view.oldest_due_at),
         "paused": settings.paused,
         "concurrency": settings.concurrency,
-        "rate": None if rate is None else {"limit": rate.limit, "periodMs": rate.period_ms, "burst": rate.burst},
+        "rate": _rate_answer(settings.rate),
+        "perKey": {"concurrency": settings.per_key.concurrency, "rate": _rate_answer(settings.per_key.rate)},
+        "circuit": None if circuit is None else {"failures": circuit.failures, "openMs": circuit.open_ms},
+        "circuits": [
+            {"worker": found.worker, "failures": found.failures, "openUntil": format_instant(found.open_until)}
+            for found in view.circuits
+        ],
         "retention": {
             state: {"ageMs": keep.age_ms, "count": keep.count}
             for state, keep in (RETENTION_DEFAULTS | settings.retention).items()
         },
     }
+
+
+def key_answer(view: KeyView) -> dict[str, object]:
+    """A key of a queue as people see it."""
+    return {
+        "key": view.key,
+        "tokens": view.tokens,
+        "burst": view.burst,
+        "refillPerSecond": view.refill_per_second,
+        "running": view.running,
+        "waiting": view.waiting,
+        "paused": view.paused,
+        "blockedUntil": format_instant(view.blocked_until),
+    }
+
+
+def _rate_answer(rate: Rate | None) -> dict[str, object] | None:
+    return None if rate is None else {"limit": rate.limit, "periodMs": rate.period_ms, "burst": rate.burst}
 
 
 def worker_answer(name: str, worker: Worker) -> dict[str, object]:

@@ -16,12 +16,13 @@ from coordinator.api.reading import (
 )
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
-from coordinator.domain.job import QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
+from coordinator.domain.job import PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire
 from coordinator.domain.worker import Worker
 from coordinator.errors import Invalid, TooLarge
 
+KEY_LIMIT = 256
 TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS = 1000, 86_400_000
 
 
@@ -46,6 +47,9 @@ class NewJobBody(Body):
     seconds: bool = False
     every: Duration | None = None
     queue: QueueName | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=KEY_LIMIT)] | None = None
+    priority: Annotated[int, Meta(ge=0, le=9)] = PRIORITY_DEFAULT
+    cost: Annotated[float, Meta(gt=0, le=1_000_000)] = 1
     max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] = ATTEMPTS_DEFAULT
     backoff: BackoffBody | None = None
     timeout: Duration | None = None
@@ -83,10 +87,20 @@ def spec_of(body: NewJobBody, worker: Worker) -> Spec:
         worker=body.worker,
         args=Raw(args),
         queue=body.queue or worker.queue or QUEUE_DEFAULT,
+        key=None if body.key is None else check_key(body.key),
+        priority=body.priority,
+        cost=body.cost,
         max_attempts=body.max_attempts,
         backoff=_backoff(body.backoff) if body.backoff else Backoff(),
         timeout_ms=timeout_ms,
     )
+
+
+def check_key(key: str) -> str:
+    """A key as it came. Raises `Invalid`."""
+    if not 0 < len(key) <= KEY_LIMIT or not key.isprintable():
+        raise Invalid("key", f"is not printable text of 1 to {KEY_LIMIT} characters, such as a shop's domain")
+    return key
 
 
 def _backoff(body: BackoffBody) -> Backoff:

@@ -19,6 +19,7 @@ from coordinator.api.answers import JobAnswer, ReceiptAnswer, ScheduleAnswer, js
 from coordinator.api.context import Request
 from coordinator.api.job_bodies import ListQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody
+from coordinator.api.reading import CursorQuery
 from coordinator.api.worker_bodies import WorkerBody
 
 Shape = type[msgspec.Struct]
@@ -85,6 +86,12 @@ _OPERATIONS = {
     "list_queues": _Operation({200: [QueuePage]}, refuses=(503,)),
     "read_queue": _Operation({200: []}, refuses=(404, 422, 503)),
     "put_queue": _Operation({200: []}, body=QueueBody, refuses=(400, 413, 415, 422, 503)),
+    "delete_queue": _Operation({204: []}, refuses=(404, 409, 422, 503)),
+    "pause_queue": _Operation({200: []}, refuses=(415, 422, 503)),
+    "resume_queue": _Operation({200: []}, refuses=(415, 422, 503)),
+    "list_keys": _Operation({200: [QueuePage]}, query=CursorQuery, refuses=(422, 503)),
+    "read_key": _Operation({200: []}, refuses=(422, 503)),
+    "change_key": _Operation({200: []}, refuses=(404, 415, 422, 503)),
     "list_workers": _Operation({200: [QueuePage]}, refuses=(503,)),
     "read_worker": _Operation({200: []}, refuses=(404, 422, 503)),
     "put_worker": _Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),

@@ -3,19 +3,34 @@
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from coordinator.api.reading import Body, Duration
 from coordinator.domain.durations import parse_duration
-from coordinator.domain.queue import FinalState, QueueSettings, Rate, Retention
+from coordinator.domain.queue import (
+    CIRCUIT_DEFAULT,
+    PRESETS,
+    Circuit,
+    FinalState,
+    KeyLimits,
+    QueueSettings,
+    Rate,
+    Retention,
+)
+from coordinator.errors import Invalid, joined
 
 RATE_PERIOD_MOST_MS = 86_400_000
 
 
 class RateBody(Body):
-    limit: Annotated[int, Meta(ge=1, le=1_000_000)]
+    limit: Annotated[float, Meta(gt=0, le=1_000_000)]
     period: Duration = 1000
-    burst: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    burst: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+
+
+class KeyLimitsBody(Body):
+    concurrency: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    rate: RateBody | None = None
 
 
 class RetentionBody(Body):
@@ -23,27 +38,62 @@ class RetentionBody(Body):
     count: Annotated[int, Meta(ge=0, le=10_000_000)]
 
 
+class CircuitBody(Body):
+    failures: Annotated[int, Meta(ge=1, le=1_000_000)] = CIRCUIT_DEFAULT.failures
+    open: Duration = CIRCUIT_DEFAULT.open_ms
+
+
 class QueueBody(Body):
     """`PUT /queue/:name`. What is left out has its default, but a pause stays as it is."""
 
     concurrency: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     rate: RateBody | None = None
+    per_key: KeyLimitsBody | None = None
+    preset: str | None = None
     paused: bool | None = None
+    circuit: CircuitBody | UnsetType | None = UNSET
     retention: dict[FinalState, RetentionBody] = msgspec.field(default_factory=dict)
 
 
 def queue_settings_of(body: QueueBody) -> QueueSettings:
     """The settings that the body asks for."""
-    rate = None
-    if body.rate:
-        period_ms = parse_duration(body.rate.period, "rate.period", least_ms=1, most_ms=RATE_PERIOD_MOST_MS)
-        rate = Rate(body.rate.limit, period_ms, body.rate.burst or body.rate.limit)
     return QueueSettings(
         concurrency=body.concurrency,
-        rate=rate,
+        rate=_rate(body.rate, "rate"),
+        per_key=_key_limits(body),
+        circuit=_circuit(body.circuit),
         paused=body.paused,
         retention={
             state: Retention(parse_duration(keep.age, f"retention.{state}.age"), keep.count)
             for state, keep in body.retention.items()
         },
     )
+
+
+def _key_limits(body: QueueBody) -> KeyLimits:
+    """What the preset says, overruled by what stands beside it."""
+    if body.preset is not None and body.preset not in PRESETS:
+        raise Invalid("preset", f"is not known; use {joined(tuple(PRESETS))}")
+    preset = PRESETS[body.preset] if body.preset else KeyLimits()
+    given = body.per_key or KeyLimitsBody()
+    return KeyLimits(
+        concurrency=given.concurrency or preset.concurrency, rate=_rate(given.rate, "perKey.rate") or preset.rate
+    )
+
+
+def _rate(body: RateBody | None, path: str) -> Rate | None:
+    if body is None:
+        return None
+    period_ms = parse_duration(body.period, f"{path}.period", least_ms=1, most_ms=RATE_PERIOD_MOST_MS)
+    burst = body.limit if body.burst is None else body.burst
+    if burst < 1:
+        raise Invalid(f"{path}.burst", "is below 1, the cost of a plain job (it is limit if left out); give 1 or more")
+    return Rate(body.limit, period_ms, burst)
+
+
+def _circuit(body: CircuitBody | UnsetType | None) -> Circuit | None:
+    if body is UNSET:
+        return CIRCUIT_DEFAULT
+    if not isinstance(body, CircuitBody):
+        return None
+    return Circuit(body.failures, parse_duration(body.open, "circuit.open", least_ms=1000, most_ms=RATE_PERIOD_MOST_MS))

@@ -2,7 +2,7 @@
 
 import re
 
-from litestar import Response, get, put
+from litestar import Response, delete, get, post, put
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import json_response, queue_answer
@@ -10,7 +10,7 @@ from coordinator.api.context import Request, replica_of
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.reading import QUEUE_NAME, decode
 from coordinator.domain.ids import shard_of_queue
-from coordinator.errors import Invalid, NotFound
+from coordinator.errors import Conflict, Invalid, NotFound
 
 
 @get("/queue")
@@ -24,10 +24,9 @@ async def list_queues(request: Request) -> Response[bytes]:
 async def read_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
     """One queue."""
     queues = replica_of(request).store.queues
-    view = await queues.read(_checked(name))
+    view = await queues.read(checked_queue(name))
     if not any(view.counts.values()) and name not in await queues.names():
-        detail = f"There is no queue {name!r}; it begins with its first job or PUT /queue/{name}."
-        raise NotFound("queue_not_found", detail)
+        raise _not_found(name)
     return json_response(queue_answer(view))
 
 
@@ -37,13 +36,49 @@ async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Res
     replica = replica_of(request)
     queues = replica.store.queues
     asked = decode(body, QueueBody)
-    due_in_ms = await queues.configure(_checked(name), queue_settings_of(asked))
+    due_in_ms = await queues.configure(checked_queue(name), queue_settings_of(asked))
     replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
     return json_response(queue_answer(await queues.read(name)))
 
 
-def _checked(name: str) -> str:
+@delete("/queue/{name:str}", status_code=204)
+async def delete_queue(request: Request, name: FromPath[str]) -> None:
+    """Forget a queue and its settings. It must have no jobs."""
+    reply = await replica_of(request).store.queues.delete(checked_queue(name))
+    if reply == "invalid_state":
+        raise Conflict("invalid_state", f"The queue {name!r} has jobs; purge it first with POST /queue/{name}/purge.")
+    if reply != "ok":
+        raise _not_found(name)
+
+
+@post("/queue/{name:str}/pause", status_code=200)
+async def pause_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """Start nothing more of a queue; what runs goes on."""
+    return await _pause(request, name, paused=True)
+
+
+@post("/queue/{name:str}/resume", status_code=200)
+async def resume_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """Go on with a queue that was paused."""
+    return await _pause(request, name, paused=False)
+
+
+async def _pause(request: Request, name: str, *, paused: bool) -> Response[bytes]:
+    replica = replica_of(request)
+    due_in_ms = await replica.store.queues.pause(checked_queue(name), paused=paused)
+    replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
+    return json_response(queue_answer(await replica.store.queues.read(name)))
+
+
+def checked_queue(name: str) -> str:
+    """The name as it came. Raises `Invalid`."""
     if not re.fullmatch(QUEUE_NAME, name):
         remedy = "letters, digits and _ . : - up to 128, a letter or digit first"
         raise Invalid("name", f"{name[:80]!r} is not a queue name: {remedy}")
     return name
+
+
+def _not_found(name: str) -> NotFound:
+    return NotFound(
+        "queue_not_found", f"There is no queue {name!r}; it begins with its first job or PUT /queue/{name}."
+    )

@@ -41,6 +41,13 @@ class Body(Struct, forbid_unknown_fields=True, rename="camel"):
     """What all bodies have in common."""
 
 
+class CursorQuery(Body):
+    """What every list may be asked for."""
+
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
+    cursor: Annotated[str, Meta(max_length=1024)] | None = None
+
+
 Shape = TypeVar("Shape", bound=Struct)
 
 

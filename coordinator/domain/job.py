@@ -88,6 +88,19 @@ class LogEntry(msgspec.Struct, frozen=True, rename="camel"):
     error: msgspec.Raw
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a job waits. `scope` says whose limit it is (`queue`, `key`, `worker`, or the `job`'s own time).
+
+    `number` is the limit of a `concurrency`, and of a `turn` how many jobs of its line come before.
+    """
+
+    kind: str
+    scope: str
+    until: int | None
+    number: int | None
+
+
 class Job(msgspec.Struct, frozen=True):
     """A job as it was at one instant. `attempts` is its log, oldest first; instants are None until they come."""
 
@@ -106,6 +119,7 @@ class Job(msgspec.Struct, frozen=True):
     answered: str | None
     result: msgspec.Raw | None
     attempts: list[LogEntry]
+    waiting_for: list[Reason] = []
 
 
 def accepted_job(job_id: str, spec: Spec, run_at: int, now: int) -> Job:
@@ -126,6 +140,7 @@ def accepted_job(job_id: str, spec: Spec, run_at: int, now: int) -> Job:
         answered=None,
         result=None,
         attempts=[],
+        waiting_for=[Reason("runAt", "job", run_at, None)] if run_at > now else [],
     )
 
 

@@ -13,11 +13,25 @@ JsonBytes = bytes
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What the function saw of the limits of what it calls, e.g. a shop's API.
+
+    Of `maximum` tokens `remaining` are left, `restore_rate` come back per second, and the attempt used `cost`.
+    """
+
+    remaining: float | None = None
+    maximum: float | None = None
+    restore_rate: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
     """The function did the work."""
 
     result: JsonBytes | None = None
     http_status: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +47,7 @@ class Failure:
     retryable: bool = True
     retry_after_ms: int | None = None
     http_status: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,7 @@ class Snooze:
     """The function asks to be called again later; the attempt is not spent."""
 
     delay_ms: int
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,7 @@ class Throttle:
 
     delay_ms: int
     http_status: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)

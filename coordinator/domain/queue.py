@@ -10,11 +10,35 @@ DAY_MS = 86_400_000
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """A token bucket: in every window of t ms at most `burst + t * limit / period_ms` attempts start."""
+    """A token bucket: in every window of t ms at most `burst + t * limit / period_ms` attempts of cost 1 start."""
 
-    limit: int
+    limit: float
     period_ms: int
-    burst: int
+    burst: float
+
+
+class KeyLimits(msgspec.Struct, frozen=True):
+    """The limits of each key of a queue. None is no limit."""
+
+    concurrency: int | None = None
+    rate: Rate | None = None
+
+
+class Circuit(msgspec.Struct, frozen=True):
+    """After so many failures of a worker in a row its jobs wait; after `open_ms` one of them is tried."""
+
+    failures: int = 20
+    open_ms: int = 30_000
+
+
+CIRCUIT_DEFAULT = Circuit()
+
+PRESETS = {
+    # https://shopify.dev/docs/api/usage/limits: a leaky bucket of 40 calls per shop, which leaks 2 a second.
+    "shopify-rest": KeyLimits(rate=Rate(2, 1000, 40)),
+    # Points per shop. A shop that has less says so with its first answer (`limits` of a receipt), and that counts.
+    "shopify-graphql": KeyLimits(rate=Rate(100, 1000, 2000)),
+}
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -39,8 +63,31 @@ class QueueSettings(msgspec.Struct, frozen=True):
 
     concurrency: int | None = None
     rate: Rate | None = None
+    per_key: KeyLimits = KeyLimits()
+    circuit: Circuit | None = CIRCUIT_DEFAULT
     paused: bool | None = None
     retention: dict[FinalState, Retention] = {}
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """A key of a queue as it is now. `tokens`, `burst` and `refill_per_second` are None where it has no rate."""
+
+    key: str
+    tokens: float | None
+    burst: float | None
+    refill_per_second: float | None
+    running: int
+    waiting: int
+    paused: bool
+    blocked_until: int | None
+
+
+class CircuitView(msgspec.Struct, frozen=True):
+    """A worker of a queue that fails: how often in a row, and when it is tried again if its jobs wait."""
+
+    worker: str
+    failures: int
+    open_until: int | None
 
 
 class QueueView(msgspec.Struct, frozen=True):
@@ -50,4 +97,5 @@ class QueueView(msgspec.Struct, frozen=True):
     settings: QueueSettings
     counts: dict[str, int]
     oldest_due_at: int | None
+    circuits: list[CircuitView]
     now: int

@@ -26,7 +26,8 @@ import msgspec
 from coordinator import errors
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant
-from coordinator.domain.outcome import Cancel, Delivered, Ending, Failure, JsonBytes, Snooze, Success, Throttle
+from coordinator.domain.limits import parse_limits
+from coordinator.domain.outcome import Cancel, Delivered, Ending, Failure, JsonBytes, Limits, Snooze, Success, Throttle
 
 ERROR_LIMIT_BYTES = 8 * 1024
 RESULT_LIMIT_BYTES = 64 * 1024
@@ -40,7 +41,7 @@ THROTTLE_DEFAULT_MS = 5_000
 
 STATUSES = ("success", "failure", "cancelled", "snooze", "throttled")
 
-_FIELDS = ("status", "error", "result", "retryable", "retryAfter", "attempt", "token")
+_FIELDS = ("status", "error", "result", "retryable", "retryAfter", "limits", "attempt", "token")
 _KNOWN_STATUSES = frozenset({*STATUSES, "error"})
 _NO_ERROR = b'{"type":"ReportedFailure","message":"The function gave no error."}'
 
@@ -135,23 +136,24 @@ def kept_error(raw: JsonBytes) -> JsonBytes:
 def _ending(fields: Fields, status: str, now: int, http_status: int | None) -> Ending:
     match status:
         case "success":
-            return Success(_result(fields), http_status)
+            return Success(_result(fields), http_status, _limits(fields))
         case "cancelled":
             return Cancel()
         case "snooze":
             delay_ms = _retry_after(fields, now)
             if delay_ms is None:
                 raise errors.Invalid("retryAfter", "is missing; a snooze says how long it is to be")
-            return Snooze(delay_ms)
+            return Snooze(delay_ms, _limits(fields))
         case "throttled":
             delay_ms = _retry_after(fields, now)
-            return Throttle(THROTTLE_DEFAULT_MS if delay_ms is None else delay_ms, http_status)
+            return Throttle(THROTTLE_DEFAULT_MS if delay_ms is None else delay_ms, http_status, _limits(fields))
         case _:
             return Failure(
                 error=_error(fields),
                 retryable=_retryable(fields),
                 retry_after_ms=_retry_after(fields, now),
                 http_status=http_status,
+                limits=_limits(fields),
             )
 
 
@@ -196,6 +198,10 @@ def _retryable(fields: Fields) -> bool:
 def _retry_after(fields: Fields, now: int) -> int | None:
     value = _value(fields, "retryAfter")
     return None if value is None else parse_retry_after(value, now)
+
+
+def _limits(fields: Fields) -> Limits | None:
+    return parse_limits(_value(fields, "limits")) if _given(fields, "limits") else None
 
 
 def _attempt(fields: Fields) -> int | None:

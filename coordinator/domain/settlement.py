@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from coordinator.domain.job import Spec, Tally
-from coordinator.domain.outcome import Cancel, Ending, Failure, JsonBytes, Snooze, Success, Throttle
+from coordinator.domain.outcome import Cancel, Ending, Failure, JsonBytes, Limits, Snooze, Success, Throttle
 from coordinator.domain.retry import backoff_ms
 
 LOST_LIMIT = 5
@@ -42,27 +42,30 @@ class Settlement:
     error: JsonBytes = b""
     result: JsonBytes = b""
     http_status: int | None = None
+    limits: Limits | None = None
 
 
 def decide(ending: Ending, tally: Tally, spec: Spec, chance: float) -> Settlement:
     """What follows from `ending`. `chance` is drawn from [-1, 1] and spreads the retries."""
     match ending:
-        case Success(result=result, http_status=status):
-            return Settlement("succeed", "success", result=result or b"", http_status=status)
+        case Success(result=result, http_status=status, limits=limits):
+            return Settlement("succeed", "success", result=result or b"", http_status=status, limits=limits)
         case Cancel(reason=reason):
             return Settlement("cancel", "cancelled", reason=reason)
-        case Snooze(delay_ms=delay_ms):
-            return _spare("snoozed", delay_ms, tally, None)
-        case Throttle(delay_ms=delay_ms, http_status=status):
-            return _spare("throttled", delay_ms, tally, status)
+        case Snooze():
+            return _spare("snoozed", ending, tally, None)
+        case Throttle(http_status=status):
+            return _spare("throttled", ending, tally, status)
         case Failure():
             return _fail(ending, tally, spec, chance)
 
 
-def _spare(outcome: str, delay_ms: int, tally: Tally, status: int | None) -> Settlement:
-    if tally.snoozes + tally.throttles >= SPARED_LIMIT:
-        return Settlement("die", outcome, reason=f"{outcome}_out", http_status=status)
-    return Settlement("spare", outcome, delay_ms=max(delay_ms, SPARED_LEAST_MS), http_status=status)
+def _spare(outcome: str, ending: Snooze | Throttle, tally: Tally, status: int | None) -> Settlement:
+    verb: Verb = "die" if tally.snoozes + tally.throttles >= SPARED_LIMIT else "spare"
+    reason = f"{outcome}_out" if verb == "die" else ""
+    # A throttle's delay is the lane's as well, whatever becomes of the job.
+    delay_ms = max(ending.delay_ms, SPARED_LEAST_MS)
+    return Settlement(verb, outcome, delay_ms=delay_ms, reason=reason, http_status=status, limits=ending.limits)
 
 
 def _fail(failure: Failure, tally: Tally, spec: Spec, chance: float) -> Settlement:
@@ -86,4 +89,5 @@ def _fail(failure: Failure, tally: Tally, spec: Spec, chance: float) -> Settleme
         reason=reason,
         error=failure.error,
         http_status=failure.http_status,
+        limits=failure.limits,
     )

@@ -9,8 +9,20 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.domain.ids import shard_of_id
-from coordinator.domain.job import PRIORITY_DEFAULT, UNREADABLE, Attempt, Job, LogEntry, Spec, State, Tally, shown_state
-from coordinator.domain.queue import RETENTION_DEFAULTS
+from coordinator.domain.job import (
+    PRIORITY_DEFAULT,
+    UNREADABLE,
+    Attempt,
+    Job,
+    LogEntry,
+    Reason,
+    Spec,
+    State,
+    Tally,
+    shown_state,
+)
+from coordinator.domain.outcome import Limits
+from coordinator.domain.queue import CIRCUIT_DEFAULT, RETENTION_DEFAULTS
 from coordinator.domain.settlement import Settlement
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
@@ -102,10 +114,7 @@ class JobStore:
 
     async def enqueue(self, shard: int, jobs: Sequence[NewJob]) -> tuple[int, int | None]:
         """Accept jobs. Returns the instant, and in how many ms there is something to claim if they made that sooner."""
-        rows = [
-            (job.id, lane_of(job.spec), job.run_at, job.delay_ms, *kept_of(job.spec))
-            for job in jobs
-        ]
+        rows = [(job.id, lane_of(job.spec), job.run_at, job.delay_ms, *kept_of(job.spec)) for job in jobs]
         _, now, due_in = await self._connection.run("enqueue_jobs", self._root(shard), rows)
         return now, _due(due_in)
 
@@ -119,6 +128,7 @@ class JobStore:
             limit=min(limit, BATCH_LIMIT),
             bytes_limit=CLAIM_BYTES_LIMIT,
             lease_ms=lease_ms,
+            circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
         )
         attempts = [
             Attempt(
@@ -146,7 +156,8 @@ class JobStore:
         """Leave attempts to their receipts and deadlines. `answered` tells of each what came of its call."""
         told = answered or [""] * len(attempts)
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce, t) for a, t in zip(attempts, told, strict=True)]):
-            await self._connection.run("detach_jobs", self._root(shard), rows)
+            _, _, circuits = await self._connection.run("detach_jobs", self._root(shard), rows)
+            _announce(circuits)
 
     async def release(self, shard: int, attempts: Sequence[Attempt]) -> None:
         """Give back attempts that were surely not sent."""
@@ -155,9 +166,15 @@ class JobStore:
 
     async def settle(self, shard: int, ended: Sequence[Ended]) -> tuple[list[Settled], int | None]:
         """End attempts. Returns an answer for each, and `due_in_ms` as `enqueue` does."""
-        _, replies, due_in = await self._connection.run(
-            "settle_jobs", self._root(shard), [_settle_row(end) for end in ended], retention=_RETENTION
+        _, replies, due_in, circuits = await self._connection.run(
+            "settle_jobs",
+            self._root(shard),
+            [_settle_row(end) for end in ended],
+            retention=_RETENTION,
+            circuit_failures=CIRCUIT_DEFAULT.failures,
+            circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
         )
+        _announce(circuits)
         return [Settled(reply.decode(), state.decode()) for reply, state in replies], _due(due_in)
 
     async def expired(self, shard: int) -> list[Expired]:
@@ -282,7 +299,28 @@ def _settle_row(end: Ended) -> tuple[str | bytes | int, ...]:
         settlement.error,
         settlement.result,
         "" if settlement.http_status is None else settlement.http_status,
+        "" if settlement.limits is None else _limits(settlement.limits),
     )
+
+
+def _limits(limits: Limits) -> str:
+    named = {
+        "remaining": limits.remaining,
+        "max": limits.maximum,
+        "rate": limits.restore_rate,
+        "cost": limits.cost,
+    }
+    return " ".join(f"{name} {value:.9g}" for name, value in named.items() if value is not None)
+
+
+def _announce(changes: list[Any]) -> None:
+    """Nobody should have to guess why a queue stands still."""
+    for change, queue, worker, failures in changes:
+        told = {"queue": queue.decode(), "worker": worker.decode()}
+        if change == b"opened":
+            log.warning("the circuit of a worker opened: %d failures in a row, its jobs wait", failures, extra=told)
+        else:
+            log.warning("the circuit of a worker closed: its jobs are called again", extra=told)
 
 
 def _due(reply: int) -> int | None:
@@ -290,7 +328,7 @@ def _due(reply: int) -> int | None:
 
 
 def _job(view: list[Any], now: int) -> Job:
-    job_id, pairs, attempts = view
+    job_id, pairs, attempts, reasons = view
     field = dict(zip(pairs[::2], pairs[1::2], strict=True))
     attempt, lost, snoozes, throttles = (int(field.get(name, 0)) for name in _TALLY)
     tally = Tally(attempt, lost, snoozes, throttles)
@@ -311,7 +349,13 @@ def _job(view: list[Any], now: int) -> Job:
         answered=_text(field.get(b"answered")),
         result=msgspec.Raw(field[b"result"]) if b"result" in field else None,
         attempts=_log_decoder.decode(attempts),
+        waiting_for=[_reason(reason) for reason in reasons],
     )
+
+
+def _reason(reply: list[Any]) -> Reason:
+    kind, scope, until, number = reply
+    return Reason(kind.decode(), scope.decode(), None if until < 0 else until, None if number < 0 else number)
 
 
 def _text(value: bytes | None) -> str | None:

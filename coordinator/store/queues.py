@@ -1,10 +1,22 @@
 """Queues in Redis: a hash of settings each, and the counts of their indexes."""
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from coordinator.domain.ids import shard_of_queue
-from coordinator.domain.queue import RETENTION_DEFAULTS, QueueSettings, QueueView, Rate, Retention
-from coordinator.store.connection import Connection
+from coordinator.domain.queue import (
+    CIRCUIT_DEFAULT,
+    RETENTION_DEFAULTS,
+    Circuit,
+    CircuitView,
+    KeyLimits,
+    KeyView,
+    QueueSettings,
+    QueueView,
+    Rate,
+    Retention,
+)
+from coordinator.store.connection import Connection, Reply
 
 _COUNTS = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
@@ -27,14 +39,55 @@ class QueueStore:
 
     async def read(self, name: str) -> QueueView:
         """A queue as it is now; one that was never heard of is empty and without limits."""
-        _, now, pairs, *counts, oldest = await self._connection.run("read_queue", self._root(name), queue=name)
+        _, now, pairs, circuits, *counts, oldest = await self._connection.run(
+            "read_queue", self._root(name), queue=name
+        )
         field = {key.decode(): value.decode() for key, value in zip(pairs[::2], pairs[1::2], strict=True)}
         return QueueView(
             name=name,
             settings=_settings(field),
             counts=dict(zip(_COUNTS, counts, strict=True)),
             oldest_due_at=int(float(oldest)) if oldest else None,
+            circuits=[
+                CircuitView(worker.decode(), failures, None if until < 0 else until)
+                for worker, failures, until in circuits
+            ],
             now=now,
+        )
+
+    async def pause(self, name: str, *, paused: bool) -> int | None:
+        """Pause or resume the whole queue. Returns as `configure` does."""
+        rows = [("paused", 1 if paused else "")]
+        _, due_in = await self._connection.run("configure_queue", self._root(name), rows, name=name)
+        return None if due_in < 0 else due_in
+
+    async def delete(self, name: str) -> str:
+        """Forget a queue without jobs. Returns `ok`, `invalid_state` while it has jobs, or `queue_not_found`."""
+        (reply,) = await self._connection.run("delete_queue", self._root(name), name=name)
+        return str(reply.decode())
+
+    async def change_key(self, name: str, key: str, action: Literal["pause", "resume", "reset"]) -> int | None:
+        """Pause or resume a key, or forget what is held against it. Returns as `configure` does."""
+        lane = f"{name}#{key}"
+        _, due_in = await self._connection.run("configure_lane", self._root(name), name=lane, action=action)
+        return None if due_in < 0 else due_in
+
+    async def read_key(self, name: str, key: str) -> KeyView:
+        """A key as it is now; one that was never heard of is free."""
+        _, _, _, (view,) = await self._read_lanes(name, f"{name}#{key}", "0", 1)
+        return _key_view(view)
+
+    async def list_keys(self, name: str, cursor: str, limit: int) -> tuple[list[KeyView], str]:
+        """About `limit` of the keys that have jobs waiting, and where to go on: "0" at the end.
+
+        A key that is there from the first page to the last is listed at least once, as SCAN has it.
+        """
+        _, _, after, views = await self._read_lanes(name, "", cursor, limit)
+        return [_key_view(view) for view in views], after.decode()
+
+    async def _read_lanes(self, name: str, lane: str, cursor: str, limit: int) -> Reply:
+        return await self._connection.run(
+            "read_lanes", self._root(name), queue=name, name=lane, cursor=cursor, limit=limit
         )
 
     async def names(self) -> list[str]:
@@ -49,15 +102,32 @@ class QueueStore:
         return self._connection.root(shard_of_queue(name, self._connection.shards))
 
 
-def _fields(settings: QueueSettings) -> dict[str, str | int]:
+def _key_view(view: list[Any]) -> KeyView:
+    lane, tokens, burst, refill, running, waiting, paused, blocked_until = view
+    return KeyView(
+        key=lane.decode().partition("#")[2],
+        tokens=float(tokens) if tokens else None,
+        burst=_number(burst.decode()) if burst else None,
+        refill_per_second=_number(refill.decode()) if refill else None,
+        running=running,
+        waiting=waiting,
+        paused=bool(paused),
+        blocked_until=int(blocked_until) if blocked_until else None,
+    )
+
+
+def _fields(settings: QueueSettings) -> dict[str, str | int | float]:
     """The hash of a queue; an empty value removes the field."""
-    rate = settings.rate
-    fields: dict[str, str | int] = {
-        "concurrency": "" if settings.concurrency is None else settings.concurrency,
-        "rate_limit": rate.limit if rate else "",
-        "rate_period_ms": rate.period_ms if rate else "",
-        "rate_burst": rate.burst if rate else "",
+    fields: dict[str, str | int | float] = {
+        "concurrency": _or_none(settings.concurrency),
+        "key_concurrency": _or_none(settings.per_key.concurrency),
+        **_rate_fields("rate", settings.rate),
+        **_rate_fields("key_rate", settings.per_key.rate),
     }
+    # The default stands in no hash: a later version may find a better one.
+    own = settings.circuit if settings.circuit != CIRCUIT_DEFAULT else None
+    fields["circuit_failures"] = 0 if settings.circuit is None else own.failures if own else ""
+    fields["circuit_open_ms"] = own.open_ms if own else ""
     if settings.paused is not None:
         fields["paused"] = 1 if settings.paused else ""
     for state in RETENTION_DEFAULTS:
@@ -67,13 +137,47 @@ def _fields(settings: QueueSettings) -> dict[str, str | int]:
     return fields
 
 
+def _or_none(value: int | None) -> int | str:
+    return "" if value is None else value
+
+
+def _rate_fields(prefix: str, rate: Rate | None) -> dict[str, str | int | float]:
+    return {
+        f"{prefix}_limit": rate.limit if rate else "",
+        f"{prefix}_period_ms": rate.period_ms if rate else "",
+        f"{prefix}_burst": rate.burst if rate else "",
+    }
+
+
+def _rate(field: Mapping[str, str], prefix: str) -> Rate | None:
+    if f"{prefix}_limit" not in field:
+        return None
+    limit, period_ms, burst = (field[f"{prefix}_{name}"] for name in ("limit", "period_ms", "burst"))
+    return Rate(_number(limit), int(period_ms), _number(burst))
+
+
+def _number(text: str) -> float:
+    """Whole where it is whole, for people."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def _circuit(field: Mapping[str, str]) -> Circuit | None:
+    if "circuit_failures" not in field:
+        return CIRCUIT_DEFAULT
+    failures = int(field["circuit_failures"])
+    return Circuit(failures, int(field["circuit_open_ms"])) if failures else None
+
+
 def _settings(field: Mapping[str, str]) -> QueueSettings:
-    rate = None
-    if "rate_limit" in field:
-        rate = Rate(int(field["rate_limit"]), int(field["rate_period_ms"]), int(field["rate_burst"]))
     return QueueSettings(
         concurrency=int(field["concurrency"]) if "concurrency" in field else None,
-        rate=rate,
+        rate=_rate(field, "rate"),
+        per_key=KeyLimits(
+            concurrency=int(field["key_concurrency"]) if "key_concurrency" in field else None,
+            rate=_rate(field, "key_rate"),
+        ),
+        circuit=_circuit(field),
         paused="paused" in field,
         retention={
             state: Retention(int(field[f"{state}_age_ms"]), int(field[f"{state}_count"]))

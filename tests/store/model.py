@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from coordinator.domain.queue import RETENTION_DEFAULTS
+from coordinator.domain.queue import RETENTION_DEFAULTS, KeyLimits
 
 LANES = ["default", "shop", "shop#a", "shop#b"]
 QUEUES = ["default", "shop"]
@@ -44,10 +44,21 @@ class Job:
     finished_at: int = 0
     log: list[tuple[int, str]] = field(default_factory=list)
     started_at: int = 0
+    priority: int = 5
+    cost: float = 1
 
     @property
     def queue(self):
         return self.lane.partition("#")[0]
+
+    @property
+    def line(self):
+        """The index it waits in."""
+        return f"waiting{'' if self.priority == 5 else self.priority}:{self.lane}"
+
+    @property
+    def is_spread(self):
+        return self.line != f"waiting:{self.queue}"
 
     @property
     def last_attempt(self):
@@ -101,6 +112,7 @@ class Model:
 
     jobs: dict[str, Job]
     settings: dict[str, dict[str, Any]]
+    blocked: dict[str, int]
     now: int
     horizon: int
 
@@ -117,26 +129,48 @@ class Model:
         """What the queue has of its own, else the default."""
         return self.settings.get(queue, {}).get("retention", {}).get(state, RETENTION_DEFAULTS[state])
 
-    def tokens(self, dump, queue):
-        rate = self.settings.get(queue, {}).get("rate")
+    def busy(self, lane):
+        return sum((job.state, job.lane) == ("running", lane) for job in self.jobs.values())
+
+    def per_key(self, lane):
+        """The limits of a lane; the plain one has none."""
+        return self.settings.get(lane.partition("#")[0], {}).get("per_key", KeyLimits()) if "#" in lane else KeyLimits()
+
+    def tokens(self, bucket, rate):
+        """What there is to pay with."""
         if not rate:
             return math.inf
-        bucket = dump[f"queue:{queue}"]
+        if "tokens" not in bucket:
+            return rate.burst
         elapsed = max(0, self.now - int(bucket["refilled_at"]))
         return min(rate.burst, float(bucket["tokens"]) + elapsed * rate.limit / rate.period_ms)
+
+    def payable_at(self, bucket, rate, cost):
+        if not rate or "tokens" not in bucket:
+            return 0
+        short = max(0, min(cost, rate.burst) - Fraction(bucket["tokens"]))
+        return int(bucket["refilled_at"]) + math.ceil(short * rate.period_ms / Fraction(rate.limit))
+
+    def lane_claimable_at(self, dump, lane):
+        """None while only someone's act can change that, and when nothing waits."""
+        limits = self.per_key(lane)
+        jobs = [job for _, job in self.waiting(lane)]
+        if not jobs or self.busy(lane) >= (limits.concurrency or math.inf):
+            return None
+        first_at = min(job.run_at for job in jobs)
+        cost = max(job.cost for job in jobs)  # Of those that may come first, any may.
+        bucket = dump.get(f"lane:{lane}", {})
+        return max(first_at, self.blocked.get(lane, 0), self.payable_at(bucket, limits.rate, cost))
 
     def claimable_at(self, dump, queue):
         """The instant from which the queue has something to claim; None while only someone's act can change that."""
         limits = self.settings.get(queue, {})
-        heads = [job.run_at for job in self.jobs.values() if (job.state, job.queue) == ("waiting", queue)]
+        lanes = [lane for lane in LANES if lane.partition("#")[0] == queue]
+        heads = [at for at in (self.lane_claimable_at(dump, lane) for lane in lanes) if at is not None]
         if not heads or limits.get("paused") or self.running(queue) >= (limits.get("concurrency") or math.inf):
             return None
-        rate = limits.get("rate")
-        if not rate:
-            return min(heads)
-        bucket = dump[f"queue:{queue}"]
-        short = max(0, 1 - Fraction(bucket["tokens"]))
-        return max(min(heads), int(bucket["refilled_at"]) + math.ceil(short * rate.period_ms / rate.limit))
+        cost = max(job.cost for job in self.jobs.values() if (job.state, job.queue) == ("waiting", queue))
+        return max(min(heads), self.payable_at(dump.get(f"queue:{queue}", {}), limits.get("rate"), cost))
 
     def check_indexes(self, dump):
         wanted = defaultdict(dict)
@@ -146,8 +180,8 @@ class Model:
             assert {name: value for name, value in hashed.items() if name in FIELDS} == fields, job_id
             match job.state:
                 case "waiting":
-                    wanted[f"waiting:{job.lane}"][job_id] = job.run_at
-                    if job.lane != job.queue:
+                    wanted[job.line][job_id] = job.run_at
+                    if job.is_spread:
                         wanted[f"spread:{job.queue}"][job_id] = job.run_at
                     if job.attempt:
                         wanted[f"retrying:{job.queue}"][job_id] = job.run_at
@@ -157,11 +191,12 @@ class Model:
                         wanted[f"busy:{job.lane}"][job_id] = job.started_at
                 case state:
                     wanted[f"{state}:{job.queue}"][job_id] = job.finished_at
-        indexes = ("waiting:", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
+        indexes = ("waiting", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
         assert {key: value for key, value in dump.items() if key.startswith(indexes)} == wanted
         whole = {f"job:{job_id}" for job_id in self.jobs} | set(wanted)
         others = {"queues", "deadlines", "purges", "known_queues"} | {f"claim:{holder}" for holder in HOLDERS}
         others |= {f"{name}:{queue}" for name in ("queue", "lanes") for queue in QUEUES}
+        others |= {f"lane:{lane}" for lane in LANES}
         logs = {f"attempts:{job_id}": len(job.log) for job_id, job in self.jobs.items() if job.log}
         assert {key: len(dump[key]) for key in dump if key.startswith("attempts:")} == logs
         assert set(dump) - set(logs) - others == whole
@@ -172,8 +207,8 @@ class Model:
             if instant is not None:
                 assert int(dump["queues"][queue]) <= max(instant, self.horizon), queue
             for lane in (lane for lane in LANES if lane.partition("#")[0] == queue):
-                heads = [job.run_at for _, job in self.waiting(lane)]
-                assert not heads or int(dump[f"lanes:{queue}"][lane]) <= max(min(heads), self.horizon), lane
+                at = self.lane_claimable_at(dump, lane)
+                assert at is None or int(dump[f"lanes:{queue}"][lane]) <= max(at, self.horizon), lane
             scores = dump.get(f"running:{queue}", {}).values()
             assert not scores or dump["deadlines"][queue] <= min(scores), queue
             for state in FINAL.values():

@@ -13,7 +13,13 @@ def ids(claim):
 
 async def claim_bytes(shard, bytes_limit, *, limit=100, request="heavy"):
     _, claimed, due_in_ms = await shard.run(
-        "claim_jobs", holder="r1", request=request, limit=limit, bytes_limit=bytes_limit, lease_ms=shard.lease_ms
+        "claim_jobs",
+        holder="r1",
+        request=request,
+        limit=limit,
+        bytes_limit=bytes_limit,
+        lease_ms=shard.lease_ms,
+        circuit_open_ms=30_000,
     )
     return [row[0].decode() for row in claimed], due_in_ms
 
@@ -38,6 +44,7 @@ async def test_it_starts_an_attempt(shard, clock):
             "attempt": "1",
             "nonce": "nonce",
             "holder": "r7",
+            "worker": "resize",
             "run_at": str(shard.start),
             "created_at": str(shard.start),
             "started_at": str(clock.now),

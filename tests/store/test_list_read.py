@@ -242,6 +242,7 @@ async def test_scheduled_jobs_are_found_behind_thousands_of_due_ones(real_shard,
 
 async def test_a_list_that_finds_little_goes_on_where_it_stopped_looking(real_shard, clock):
     """1200 retries stand between the two scheduled jobs: more than one page looks at."""
+    await real_shard.configure(circuit=None)
     first = await real_shard.add_one(delay_ms=1000)
     await add_many(real_shard, 1200)
     for _ in range(12):

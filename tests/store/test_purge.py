@@ -46,7 +46,7 @@ async def test_each_state_has_its_age(shard, clock, state, age):
 
     assert await purge(shard) == (1, -1)
 
-    assert {key.partition(":")[0] for key in await shard.dump()} <= {"claim", "deadlines", "known_queues"}
+    assert {key.partition(":")[0] for key in await shard.dump()} <= {"claim", "deadlines", "failures", "known_queues"}
 
 
 async def test_the_younger_stay_until_their_own_time(shard, clock):

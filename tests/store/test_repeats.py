@@ -20,6 +20,7 @@ READS: dict[str, dict[str, Any]] = {
     "list_jobs": {"queue": "default", "state": "queued", "after_score": "", "after_id": "", "limit": 10, "scan": 10},
     "list_queues": {},
     "list_schedules": {"limit": 10},
+    "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
     "poll_shard": {},
     "read_clock": {},
     "read_job": {"id": "running"},
@@ -29,7 +30,14 @@ READS: dict[str, dict[str, Any]] = {
 """What only looks, and for what."""
 
 HOLD = {"holder": "r1", "lease_ms": 20_000}
-BATCH = {"holder": "r1", "request": "n9", "limit": 3, "bytes_limit": 1 << 20, "lease_ms": 10_000}
+BATCH = {
+    "holder": "r1",
+    "request": "n9",
+    "limit": 3,
+    "bytes_limit": 1 << 20,
+    "lease_ms": 10_000,
+    "circuit_open_ms": 30_000,
+}
 QUEUE_ROWS = [("concurrency", 5), ("rate_limit", 3), ("rate_period_ms", 1000), ("rate_burst", 2), ("paused", "")]
 
 
@@ -38,7 +46,7 @@ def row_of(attempt):
 
 
 def ending_of(attempt, verb, outcome):
-    return (*row_of(attempt), "", verb, outcome, 5000, "why", b'"error"', b'"result"', 500)
+    return (*row_of(attempt), "", verb, outcome, 5000, "why", b'"error"', b'"result"', 500, "")
 
 
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
@@ -58,12 +66,14 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
             ending_of(s["running"][3], "die", "failure"),
             ending_of(s["running"][4], "cancel", "cancelled"),
         ],
-        {"retention": s["retention"]},
+        {"retention": s["retention"], "circuit_failures": 0, "circuit_open_ms": 30_000},
     ),
     "expired_jobs": lambda s: ([], {"limit": 10}),
     "purge_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "delete_job": lambda s: ([], {"retention": s["retention"], "id": s["waiting"], "request": "d1"}),
     "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
+    "configure_lane": lambda s: ([], {"name": "shop#a", "action": "pause"}),
+    "delete_queue": lambda s: ([], {"name": "b"}),
     "put_schedule": lambda s: ([], {"id": SCHEDULE, "record": RECORD, "next_at": s["now"]}),
     "due_schedules": lambda s: ([], {"limit": 10}),
     "fire_schedule": lambda s: (
@@ -88,6 +98,7 @@ IS_ANOTHER_CALL_LATER = {"claim_jobs", "expired_jobs", "purge_jobs"}
 async def seeded(shard, clock):
     """A shard with something of everything, and limits that are near."""
     await shard.configure(rate=shard.rate(1, 1000, 12), retention={"cancelled": Retention(86_400_000, 1)})
+    await shard.configure("b")
     await shard.add(13)
     for attempt, ending in zip(
         (await shard.claim(4)).attempts, (shard.succeed, shard.cancel, shard.retry, shard.lost), strict=True

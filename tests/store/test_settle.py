@@ -134,6 +134,7 @@ async def test_a_success_of_the_first_call_leaves_the_job_and_one_entry(shard, c
             "state": "succeeded",
             "outcome": "success",
             "lane": "default",
+            "worker": "resize",
             "attempt": "1",
             "nonce": "n1",
             "run_at": str(shard.start),
@@ -170,6 +171,7 @@ async def test_a_retry_waits_again_with_the_attempt_spent(shard, clock):
     assert dump == {
         "claim:r1": f"n1 {attempt.job_id}",
         "deadlines": {"default": shard.start + shard.lease_ms},
+        "failures:default": {"resize": "1"},
         "known_queues": ["default"],
         "lanes:default": {"default": at},
         "queues": {"default": at},

@@ -8,6 +8,7 @@ from coordinator.domain.settlement import Settlement
 
 
 async def fail_often(shard, clock, attempt, times):
+    await shard.run("configure_queue", [("circuit_failures", 0)], name="default")
     for number in range(times):
         await shard.end(attempt, Settlement("retry", "failure", error=b'{"call":%d}' % number))
         await clock.advance(1)
@@ -248,7 +249,13 @@ async def test_with_a_number_of_0_nothing_of_a_finished_job_is_left(shard, clock
     assert await shard.end(attempt, shard.die) == ("ok", "dead")
 
     left = await shard.dump()
-    assert {key.partition(":")[0] for key in left} == {"claim", "deadlines", "known_queues", "purges", "queue"}
+    assert {key.partition(":")[0] for key in left} == {
+        "claim",
+        "deadlines",
+        "known_queues",
+        "purges",
+        "queue",
+    }
     assert await shard.end(attempt, shard.die) == ("job_not_found", "")
     assert await shard.dump() == left
 

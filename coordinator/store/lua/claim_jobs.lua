@@ -8,6 +8,7 @@
 -- more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
 -- flags: allow-oom
 
+-- @include lib/circuit
 -- @include lib/running
 -- @include lib/wheel
 -- @include lib/waiting
@@ -17,6 +18,7 @@ local request = ARGV[2] -- this claim's random id, the nonce of all its attempts
 local limit = tonumber(ARGV[3]) -- jobs, at the most
 local bytes_limit = tonumber(ARGV[4]) -- of their specs together; one job is taken whatever its size
 local lease_ms = tonumber(ARGV[5])
+local circuit_open_ms = tonumber(ARGV[6]) -- for queues without a setting of their own
 
 local claimed = {}
 local claimed_ids = {}
@@ -40,7 +42,9 @@ local function start_attempt(lane, id, field)
   if field.outcome then redis.call("HDEL", job_key(id), "outcome") end
   field.attempt = tonumber(field.attempt) + 1
   field.deadline_at = now + tonumber(field.timeout_ms)
-  redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request,
+  local worker = worker_of(field.spec) or ""
+  begin_probe(lane.queue, worker, lane.queue.circuit_open_ms or circuit_open_ms)
+  redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "worker", worker,
     "holder", holder, "started_at", now, "deadline_at", field.deadline_at)
   put_running(id, lane.name, math.min(now + lease_ms, field.deadline_at))
   claimed[#claimed + 1] = claimed_job(id, field)
@@ -57,6 +61,12 @@ local function pay(lane, cost)
   end
 end
 
+local function put_off(lane, priority, id, field, opens_at)
+  local run_at = put_off_until(opens_at, lane.queue.circuit_open_ms or circuit_open_ms)
+  redis.call("HSET", job_key(id), "run_at", run_at)
+  put_waiting(id, lane.name, priority, run_at, tonumber(field.attempt))
+end
+
 -- Returns how many were taken of one line, and what stopped it: "heavy" when the claim is full of bytes, "lane" or "queue"
 -- when one of them cannot pay.
 local function claim_from_line(lane, priority, want)
@@ -64,14 +74,19 @@ local function claim_from_line(lane, priority, want)
   local gone, taken, stop = {}, 0, nil
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, want)) do
     local field = fields_of(id)
-    if field.spec then
+    local opens_at = field.spec and circuit_instant(lane.queue, field.spec)
+    if opens_at and opens_at > now then
+      put_off(lane, priority, id, field, opens_at)
+    elseif field.spec then
       stop = bytes > 0 and bytes + #field.spec > bytes_limit and "heavy" or pay(lane, field.cost)
       if stop then break end
       bytes = bytes + #field.spec
       start_attempt(lane, id, field)
       taken = taken + 1
+      gone[#gone + 1] = id
+    else
+      gone[#gone + 1] = id
     end
-    gone[#gone + 1] = id
   end
   if #gone > 0 then
     redis.call("ZREM", line, unpack(gone))

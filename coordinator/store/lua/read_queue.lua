@@ -1,7 +1,8 @@
 -- Read a queue: its settings and how many jobs are in which state.
 --
--- Returns {"ok", now, {field, value, ...}, queued, scheduled, retrying, running, succeeded, dead, cancelled, oldest_due}
--- with `oldest_due` the run-at of the oldest job that is due, or "".
+-- Returns {"ok", now, {field, value, ...}, {{worker, failures, open_until}, ...}, queued, scheduled, retrying, running, succeeded, dead, cancelled, oldest_due}
+-- with the workers that fail and when their jobs are tried again, or -1, and `oldest_due` the run-at of the oldest job that
+-- is due, or "".
 
 -- @include lib/clock
 -- @include lib/keys
@@ -17,7 +18,14 @@ for _, index in ipairs({ waiting_key(queue, PRIORITY_DEFAULT), spread_key(queue)
 end
 local retrying = redis.call("ZCOUNT", retrying_key(queue), "(" .. now, "+inf")
 
-return { "ok", now, redis.call("HGETALL", queue_key(queue)), queued,
+local circuits = {}
+local failures = redis.call("HGETALL", failures_key(queue))
+for at = 1, #failures, 2 do
+  local open_until = redis.call("ZSCORE", circuits_key(queue), failures[at])
+  circuits[#circuits + 1] = { failures[at], tonumber(failures[at + 1]), open_until and tonumber(open_until) or -1 }
+end
+
+return { "ok", now, redis.call("HGETALL", queue_key(queue)), circuits, queued,
   waiting - queued - retrying, retrying, redis.call("ZCARD", running_key(queue)),
   redis.call("ZCARD", finished_key("succeeded", queue)), redis.call("ZCARD", finished_key("dead", queue)),
   redis.call("ZCARD", finished_key("cancelled", queue)), oldest and string.format("%.0f", oldest) or "" }

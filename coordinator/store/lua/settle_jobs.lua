@@ -5,7 +5,8 @@
 --   spare    wait again with the attempt given back      } by number and nonce
 --   die, cancel                                          }
 --
--- Returns {"ok", {{reply, state}, ...}, due_in_ms} with a reply per row:
+-- Returns {"ok", {{reply, state}, ...}, due_in_ms, {{"opened" or "closed", queue, worker, failures}, ...}} with the circuits
+-- that changed, and a reply per row:
 --   "ok"                the attempt is settled; `state` is the job's state now
 --   "already_recorded"  the very same was said before; nothing changed
 --   "stale_receipt"     the job is final, or the attempt is over or was never made; kept in the log, nothing changed
@@ -13,13 +14,17 @@
 -- flags: allow-oom
 
 -- @include lib/attempt_log
+-- @include lib/circuit
+-- @include lib/feedback
 -- @include lib/fence
 -- @include lib/finish
 -- @include lib/rows
 -- @include lib/running
 -- @include lib/waiting
 
--- Rows from ARGV[2], each: id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status
+local circuit_failures = tonumber(ARGV[2]) -- in a row, for queues without a setting of their own; 0 is never
+local circuit_open_ms = tonumber(ARGV[3])
+-- Rows from ARGV[4], each: id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status, limits
 
 local FINAL = { succeed = "succeeded", die = "dead", cancel = "cancelled" }
 
@@ -68,6 +73,26 @@ local function refusal(job, row)
   end
 end
 
+local function heed(job, row)
+  if row.limits ~= "" then heed_limits(job, row.limits) end
+  if row.outcome == "throttled" then
+    block_lane(job, tonumber(row.delay_ms), string.find(row.limits, "remaining", 1, true))
+  end
+  if row.limits ~= "" or row.outcome == "throttled" then touch_lane(job.lane) end
+end
+
+-- Whether the worker is at fault: a replica that died is not its affair, and who asks for no further attempt has answered.
+local function note_worker(job, row)
+  if not job.worker or row.outcome == "lost" then return end
+  local queue = load_queue(job.queue)
+  local has_failed = (row.outcome == "failure" or row.outcome == "timeout") and row.reason ~= "non_retryable"
+  if has_failed then
+    note_failure(queue, job.worker, queue.circuit_failures or circuit_failures, queue.circuit_open_ms or circuit_open_ms)
+  else
+    note_answer(queue, job.worker)
+  end
+end
+
 local function leave_index(job)
   if job.state == "running" then
     drop_running(job.id, job.lane)
@@ -110,6 +135,8 @@ local function settle(row)
   end
   if refused then return { refused, job.state or "" } end
   leave_index(job)
+  if job.state == "running" then heed(job, row) end
+  note_worker(job, row)
   -- A success at the first call, and nothing else, is told by the job's own fields.
   local is_first = job.state == "running" and job.attempt + job.snoozes + job.throttles == 1
   if row.verb ~= "succeed" or not is_first or redis.call("EXISTS", attempts_key(row.id)) == 1 then
@@ -120,9 +147,10 @@ local function settle(row)
 end
 
 local replies = {}
-for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status in each_row(2, 11) do
+for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, http_status, limits in each_row(4, 12) do
   replies[#replies + 1] = settle({ id = id, attempt = attempt, nonce = nonce, lapsed = lapsed, verb = verb,
-    outcome = outcome, delay_ms = delay_ms, reason = reason, error = error, result = result, http_status = http_status })
+    outcome = outcome, delay_ms = delay_ms, reason = reason, error = error, result = result, http_status = http_status,
+    limits = limits })
 end
 
-return { "ok", replies, offer_touched() }
+return { "ok", replies, offer_touched(), circuit_changes }

@@ -6,7 +6,7 @@
 local function load_attempt(id)
   local field = redis.call("HMGET", job_key(id),
     "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
-    "priority", "cost")
+    "priority", "cost", "worker")
   return {
     id = id,
     state = field[1],
@@ -23,6 +23,7 @@ local function load_attempt(id)
     started_at = field[11],
     priority = tonumber(field[12] or PRIORITY_DEFAULT),
     cost = tonumber(field[13] or 1),
+    worker = field[14],
   }
 end
 

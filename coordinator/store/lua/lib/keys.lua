@@ -22,6 +22,8 @@ local function retrying_key(queue) return shard .. ":retrying:" .. queue end -- 
 local function running_key(queue) return shard .. ":running:" .. queue end -- zset: job -> lease or deadline
 local function finished_key(state, queue) return shard .. ":" .. state .. ":" .. queue end -- zset: job -> finished-at
 local function queue_key(queue) return shard .. ":queue:" .. queue end -- hash: settings and token bucket
+local function failures_key(queue) return shard .. ":failures:" .. queue end -- hash: worker -> failures in a row
+local function circuits_key(queue) return shard .. ":circuits:" .. queue end -- zset: worker whose jobs wait -> when one is tried
 local function schedule_key(id) return shard .. ":schedule:" .. id end -- hash
 local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
 

@@ -12,10 +12,12 @@ local known_queue, known_lane = {}, {}
 local function load_queue(name)
   if known_queue[name] then return known_queue[name] end
   local field = redis.call("HMGET", queue_key(name), "paused", "concurrency", "rate_limit", "rate_period_ms", "rate_burst",
-    "tokens", "refilled_at", "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst", "priorities")
+    "tokens", "refilled_at", "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst", "priorities",
+    "circuit_failures", "circuit_open_ms")
   local queue = { name = name, paused = field[1] == "1", concurrency = tonumber(field[2] or INFINITE),
     key_concurrency = tonumber(field[8] or INFINITE), key_rate = field[9] and { field[9], field[10], field[11] } }
   if field[3] then queue.bucket = open_bucket(unpack(field, 3, 7)) end
+  queue.circuit_failures, queue.circuit_open_ms = tonumber(field[13] or nil), tonumber(field[14] or nil)
   queue.lines = {}
   for priority = 0, 9 do
     if priority == PRIORITY_DEFAULT or field[12] and string.find(field[12], priority, 1, true) then

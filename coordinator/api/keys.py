@@ -1,0 +1,47 @@
+"""`/queue/:name/key`: the keys of a queue, each with its own share of the limits.
+
+A key may hold any printable text, slashes too, so it is the rest of the path; what is done to it is the last word.
+"""
+
+from typing import Literal, cast
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from coordinator.api.answers import json_response, key_answer
+from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import check_key
+from coordinator.api.queues import checked_queue
+from coordinator.api.reading import CursorQuery, decode_query
+from coordinator.domain.ids import shard_of_queue
+from coordinator.errors import NotFound
+
+
+@get("/queue/{name:str}/key")
+async def list_keys(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """The keys of a queue that have jobs waiting."""
+    query = decode_query(request.query_params, CursorQuery)
+    queues = replica_of(request).store.queues
+    cursor = query.cursor if query.cursor and query.cursor.isdigit() else "0"
+    views, after = await queues.list_keys(checked_queue(name), cursor, query.limit)
+    return json_response({"items": [key_answer(view) for view in views], "cursor": None if after == "0" else after})
+
+
+@get("/queue/{name:str}/key/{key:path}")
+async def read_key(request: Request, name: FromPath[str], key: FromPath[str]) -> Response[bytes]:
+    """One key: its tokens, what runs and what waits. One that was never heard of is free."""
+    key = check_key(key.removeprefix("/"))
+    return json_response(key_answer(await replica_of(request).store.queues.read_key(checked_queue(name), key)))
+
+
+@post("/queue/{name:str}/key/{key:path}", status_code=200)
+async def change_key(request: Request, name: FromPath[str], key: FromPath[str]) -> Response[bytes]:
+    """Pause or resume a key, or forget what is held against it (`reset`: a full bucket, nothing blocks)."""
+    replica = replica_of(request)
+    key, _, action = key.removeprefix("/").rpartition("/")
+    if action not in {"pause", "resume", "reset"}:
+        raise NotFound("not_found", "What is done to a key is the last word of the path: /pause, /resume or /reset.")
+    act = cast("Literal['pause', 'resume', 'reset']", action)
+    due_in_ms = await replica.store.queues.change_key(checked_queue(name), check_key(key), act)
+    replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
+    return json_response(key_answer(await replica.store.queues.read_key(name, key)))

@@ -1,0 +1,22 @@
+-- Pause or resume a lane, or forget what was held against it; what is running is left alone.
+--
+-- Returns {"ok", due_in_ms} as enqueue does.
+-- flags: allow-oom
+
+-- @include lib/wheel
+
+local name = ARGV[1]
+local action = ARGV[2] -- "pause", "resume" or "reset": its bucket is full again, and nothing blocks it
+
+if action == "reset" then
+  redis.call("HDEL", lane_key(name), "blocked_until", "tokens", "refilled_at", "seen_limit", "seen_burst")
+elseif action == "pause" then
+  redis.call("HSET", lane_key(name), "paused", 1)
+else
+  redis.call("HDEL", lane_key(name), "paused")
+end
+
+local lane = load_lane(name)
+if lane.paused or redis.call("EXISTS", lane_key(name)) == 1 then save_lane(lane) end
+touch_lane(name)
+return { "ok", offer_touched() }

@@ -1,0 +1,33 @@
+-- Why a waiting job does not run at this very moment. All reasons are told, not only the first.
+--
+-- Each is {type, scope, until, number}: `scope` is "queue" or "key", `until` is in ms or -1, `number` what the type means.
+
+-- @include lib/circuit
+-- @include lib/wheel
+
+local function add_limits(reasons, scope, limited, running, cost)
+  if limited.paused then reasons[#reasons + 1] = { "paused", scope, -1, -1 } end
+  if limited.concurrency < INFINITE and redis.call("ZCARD", running) >= limited.concurrency then
+    reasons[#reasons + 1] = { "concurrency", scope, -1, limited.concurrency }
+  end
+  if limited.bucket and not can_pay(limited.bucket, cost) then
+    reasons[#reasons + 1] = { "limit", scope, token_instant(limited.bucket, cost), -1 }
+  end
+end
+
+local function reasons_of(id, job)
+  local reasons = {}
+  local run_at, cost = tonumber(job.run_at), tonumber(job.cost or 1)
+  local lane = load_lane(job.lane)
+  local opens_at = circuit_instant(lane.queue, job.spec)
+  if opens_at then reasons[1] = { "circuit", "worker", opens_at, -1 } end
+  if run_at > now and not opens_at then reasons[#reasons + 1] = { "runAt", "job", run_at, -1 } end
+  if lane.blocked_until > now then reasons[#reasons + 1] = { "retryAfter", "key", lane.blocked_until, -1 } end
+  add_limits(reasons, "key", lane, busy_key(lane.name), cost)
+  add_limits(reasons, "queue", lane.queue, running_key(lane.queue.name), cost)
+  if run_at <= now then
+    local line = waiting_key(lane.name, tonumber(job.priority or PRIORITY_DEFAULT))
+    reasons[#reasons + 1] = { "turn", "key", -1, redis.call("ZRANK", line, id) or 0 }
+  end
+  return reasons
+end
