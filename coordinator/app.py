@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from coordinator.api import jobs, keys, openapi, problems, queues, system, workers
+from coordinator.api import job_actions, jobs, keys, openapi, problems, queues, system, workers
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
@@ -23,7 +23,12 @@ HANDLERS: list[ControllerRouterHandler] = [
     jobs.receive_receipt,
     jobs.list_jobs,
     jobs.read_job,
-    jobs.delete_job,
+    jobs.receive_heartbeat,
+    job_actions.edit_job,
+    job_actions.delete_job,
+    job_actions.cancel_job,
+    job_actions.retry_job,
+    job_actions.run_job,
     queues.list_queues,
     queues.read_queue,
     queues.put_queue,

@@ -36,8 +36,8 @@ from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.outcome import Success
 from coordinator.domain.settlement import decide
 from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.jobs import Ended, NewJob
 from coordinator.store.open import Store, open_store
+from coordinator.store.records import Ended, NewJob
 
 ARGS = {"to": "someone@example.com", "subject": "x" * 150}
 CONNECTIONS = 64

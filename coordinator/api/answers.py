@@ -14,6 +14,7 @@ from coordinator.store.schedules import StoredSchedule
 
 _encoder = msgspec.json.Encoder()
 _NULL = msgspec.Raw(b"null")
+_EMPTY = msgspec.Raw(b"{}")
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -54,10 +55,18 @@ class JobAnswer(_Answer):
     next_attempt_at: str | None
     scheduled_for: str | None
     schedule_id: str | None
+    batch_id: str | None
+    tags: list[str]
+    meta: msgspec.Raw
+    unique: str | None
+    progress: float | None
+    message: str | None
+    cancel_requested: bool
     result: msgspec.Raw
     last_error: msgspec.Raw
     attempts: list[AttemptAnswer]
     waiting_for: list[dict[str, Any]]
+    duplicate: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ScheduleAnswer(_Answer):
@@ -88,6 +97,14 @@ class ReceiptAnswer(_Answer, omit_defaults=True):
     state: str
     accepted: bool
     reason: str | None = None
+
+
+class HeartbeatAnswer(_Answer):
+    id: str
+    state: str
+    accepted: bool
+    cancel_requested: bool
+    deadline: str | None
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -126,6 +143,13 @@ def job_answer(job: Job) -> JobAnswer:
         next_attempt_at=format_instant(job.run_at) if is_waiting else None,
         scheduled_for=format_instant(job.spec.scheduled_for),
         schedule_id=job.spec.schedule_id,
+        batch_id=job.spec.batch_id,
+        tags=list(job.spec.tags),
+        meta=job.spec.meta or _EMPTY,
+        unique=job.spec.unique.handle if job.spec.unique else None,
+        progress=job.progress,
+        message=job.message,
+        cancel_requested=job.cancel_requested,
         result=job.result or _NULL,
         last_error=errors[-1] if errors and job.state not in FINAL_STATES - {"dead"} else _NULL,
         attempts=attempts,

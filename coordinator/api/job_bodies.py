@@ -1,9 +1,9 @@
 """What is asked for with `POST /job` and `GET /job`: bodies to values of the domain."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from coordinator.api.reading import (
     ARGS_LIMIT_BYTES,
@@ -11,18 +11,26 @@ from coordinator.api.reading import (
     Duration,
     Instant,
     QueueName,
+    Tag,
     WorkerName,
     camel,
 )
-from coordinator.domain.durations import parse_duration
+from coordinator.domain.durations import DURATION_MAX_MS, parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire
+from coordinator.domain.unique import OnConflict, States, Unique, digest, handle_of
 from coordinator.domain.worker import Worker
-from coordinator.errors import Invalid, TooLarge
+from coordinator.errors import Invalid, TooLarge, joined
 
 KEY_LIMIT = 256
+IDEMPOTENCY_KEY_LIMIT = 255
+TIMETABLE_MOST_MS = 30 * 86_400_000
+META_LIMIT_BYTES = 8 * 1024
+
+UniqueHandle = Annotated[str, Meta(min_length=1, max_length=256)]
+
 TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS = 1000, 86_400_000
 
 
@@ -32,6 +40,13 @@ class BackoffBody(Body):
     factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
     max: Duration = 3_600_000
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.1
+
+
+class UniqueBody(Body):
+    by: Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)]
+    states: States = "incomplete"
+    period: Duration | None = None
+    on_conflict: OnConflict = "keep"
 
 
 class NewJobBody(Body):
@@ -50,9 +65,16 @@ class NewJobBody(Body):
     key: Annotated[str, Meta(min_length=1, max_length=KEY_LIMIT)] | None = None
     priority: Annotated[int, Meta(ge=0, le=9)] = PRIORITY_DEFAULT
     cost: Annotated[float, Meta(gt=0, le=1_000_000)] = 1
-    max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] = ATTEMPTS_DEFAULT
+    max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] | None = None
     backoff: BackoffBody | None = None
+    retry: Annotated[list[Duration], Meta(min_length=1, max_length=ATTEMPTS_LIMIT - 1)] | None = None
+    max_retry_duration: Duration | None = None
     timeout: Duration | None = None
+    heartbeat_timeout: Duration | None = None
+    expires_in: Duration | None = None
+    unique: UniqueHandle | UniqueBody | None = None
+    tags: Annotated[list[Tag], Meta(max_length=20)] = msgspec.field(default_factory=list)
+    meta: Raw | UnsetType = UNSET
     misfire: Misfire | None = None
     misfire_window: Duration | None = None
     start_at: Instant | None = None
@@ -63,6 +85,26 @@ class NewJobBody(Body):
     def is_schedule(self) -> bool:
         """Whether this asks for a schedule rather than a job."""
         return self.cron is not None or self.every is not None
+
+
+class EditBody(Body):
+    """`PATCH /job/:id`. What is left out stays."""
+
+    args: Raw | UnsetType = UNSET
+    run_at: Instant | None = None
+    delay: Duration | None = None
+    timezone: str | None = None
+    priority: Annotated[int, Meta(ge=0, le=9)] | UnsetType = UNSET
+    key: Annotated[str, Meta(min_length=1, max_length=KEY_LIMIT)] | UnsetType | None = UNSET
+    max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] | UnsetType = UNSET
+    tags: Annotated[list[Tag], Meta(max_length=20)] | UnsetType = UNSET
+    meta: Raw | UnsetType = UNSET
+
+
+class ForceQuery(Body):
+    """`?force=true`."""
+
+    force: bool = False
 
 
 class ListQuery(Body):
@@ -76,24 +118,82 @@ class ListQuery(Body):
 
 def spec_of(body: NewJobBody, worker: Worker) -> Spec:
     """What is to be run. The worker's own defaults stand in for what the body leaves out."""
-    args = bytes(body.args)
-    if len(args) > ARGS_LIMIT_BYTES:
-        detail = f"args: {len(args)} bytes are more than {ARGS_LIMIT_BYTES}; store them elsewhere and send the place."
-        raise TooLarge("payload_too_large", detail, limitBytes=ARGS_LIMIT_BYTES)
     timeout_ms = worker.timeout_ms or TIMEOUT_DEFAULT_MS
     if body.timeout is not None:
         timeout_ms = parse_duration(body.timeout, "timeout", least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS)
     return Spec(
         worker=body.worker,
-        args=Raw(args),
+        args=_args(body.args),
         queue=body.queue or worker.queue or QUEUE_DEFAULT,
         key=None if body.key is None else check_key(body.key),
         priority=body.priority,
         cost=body.cost,
-        max_attempts=body.max_attempts,
+        max_attempts=_attempts(body),
         backoff=_backoff(body.backoff) if body.backoff else Backoff(),
+        retry=_timetable(body.retry),
+        max_retry_ms=_optional(body.max_retry_duration, "maxRetryDuration", least_ms=1000),
         timeout_ms=timeout_ms,
+        heartbeat_ms=_optional(body.heartbeat_timeout, "heartbeatTimeout", least_ms=1000, most_ms=TIMEOUT_MOST_MS),
+        expires_ms=_optional(body.expires_in, "expiresIn", least_ms=1),
+        unique=_unique(body),
+        tags=tuple(dict.fromkeys(body.tags)),
+        meta=_meta(body.meta),
     )
+
+
+def _args(raw: Raw) -> Raw:
+    size = len(bytes(raw))
+    if size > ARGS_LIMIT_BYTES:
+        detail = f"args: {size} bytes are more than {ARGS_LIMIT_BYTES}; store them elsewhere and send the place."
+        raise TooLarge("payload_too_large", detail, limitBytes=ARGS_LIMIT_BYTES)
+    return Raw(bytes(raw))
+
+
+def _optional(value: Duration | None, path: str, *, least_ms: int = 0, most_ms: int = DURATION_MAX_MS) -> int | None:
+    return None if value is None else parse_duration(value, path, least_ms=least_ms, most_ms=most_ms)
+
+
+def _attempts(body: NewJobBody) -> int:
+    if body.retry is None:
+        return ATTEMPTS_DEFAULT if body.max_attempts is None else body.max_attempts
+    if body.backoff is not None:
+        raise Invalid("retry", "cannot stand beside backoff: it is the timetable itself; give one of them")
+    if body.max_attempts not in (None, len(body.retry) + 1):
+        raise Invalid("maxAttempts", f"is {len(body.retry) + 1} with this retry: one call, and one after each wait")
+    return len(body.retry) + 1
+
+
+def _timetable(retry: list[Duration] | None) -> tuple[int, ...] | None:
+    if retry is None:
+        return None
+    return tuple(parse_duration(wait, f"retry[{at}]", most_ms=TIMETABLE_MOST_MS) for at, wait in enumerate(retry))
+
+
+def _unique(body: NewJobBody) -> Unique | None:
+    asked = body.unique
+    if not isinstance(asked, UniqueBody):
+        return None if asked is None else Unique(asked)
+    for path in asked.by:
+        if path.partition(".")[0] not in {"worker", "queue", "key", "args", "meta"}:
+            choices = "worker, queue, key, or a path into args or meta such as args.orderId"
+            raise Invalid("unique.by", f"{path!r} is none of these: {choices}")
+    job = {"worker": body.worker, "queue": body.queue, "key": body.key, "args": msgspec.json.decode(body.args)}
+    handle = handle_of(job | {"meta": msgspec.json.decode(_meta(body.meta) or b"{}")}, asked.by)
+    if handle is None:
+        raise Invalid("unique.by", f"names a field that this job has not: {joined(asked.by)}")
+    period_ms = _optional(asked.period, "unique.period", least_ms=1000)
+    return Unique(handle, asked.states, period_ms, asked.on_conflict)
+
+
+def _meta(raw: Raw | UnsetType) -> Raw | None:
+    if isinstance(raw, UnsetType) or bytes(raw) == b"null":
+        return None
+    if len(bytes(raw)) > META_LIMIT_BYTES:
+        detail = f"meta: {len(bytes(raw))} bytes are more than {META_LIMIT_BYTES}; put what the work needs into args."
+        raise TooLarge("payload_too_large", detail, limitBytes=META_LIMIT_BYTES)
+    if not bytes(raw).lstrip().startswith(b"{"):
+        raise Invalid("meta", "is not an object")
+    return Raw(bytes(raw))
 
 
 def check_key(key: str) -> str:
@@ -111,6 +211,44 @@ def _backoff(body: BackoffBody) -> Backoff:
         max_ms=parse_duration(body.max, "backoff.max", most_ms=86_400_000),
         jitter=body.jitter,
     )
+
+
+def edited_spec(spec: Spec, body: EditBody) -> Spec:
+    """The spec with what the body changes."""
+    changes: dict[str, Any] = {}
+    if not isinstance(body.args, UnsetType):
+        changes["args"] = _args(body.args)
+    if not isinstance(body.key, UnsetType):
+        changes["key"] = None if body.key is None else check_key(body.key)
+    if not isinstance(body.tags, UnsetType):
+        changes["tags"] = tuple(dict.fromkeys(body.tags))
+    if not isinstance(body.meta, UnsetType):
+        changes["meta"] = _meta(body.meta)
+    for name in ("priority", "max_attempts"):
+        if getattr(body, name) is not UNSET:
+            changes[name] = getattr(body, name)
+    return msgspec.structs.replace(spec, **changes)
+
+
+def new_start_of(body: EditBody) -> tuple[int | None, int | None]:
+    """The new instant or the new delay, None for what is not asked for."""
+    if body.run_at is not None and body.delay is not None:
+        raise Invalid("delay", "cannot stand beside runAt; give one of them")
+    if body.run_at is not None:
+        return parse_instant(body.run_at, "runAt", body.timezone), None
+    return None, _optional(body.delay, "delay")
+
+
+def request_of(idempotency_key: str | None, body: bytes) -> tuple[str, str] | None:
+    """The caller's name for this request and the request itself, as digests; the order of its fields makes no other.
+
+    Raises `Invalid`.
+    """
+    if idempotency_key is None:
+        return None
+    if not 0 < len(idempotency_key) <= IDEMPOTENCY_KEY_LIMIT:
+        raise Invalid("Idempotency-Key", f"has {len(idempotency_key)} characters; use 1 to {IDEMPOTENCY_KEY_LIMIT}")
+    return digest(idempotency_key), digest(msgspec.json.encode(msgspec.json.decode(body), order="sorted").decode())
 
 
 def start_of(body: NewJobBody) -> tuple[int, int]:

@@ -1,22 +1,25 @@
-"""`/job`: enqueue, read, list, receipts, delete. A schedule is made here too; its id works wherever a job's does."""
+"""`/job`: enqueue, read, list, receipts. A schedule is made here too; its id works wherever a job's does."""
 
 import time
 
-from litestar import Response, delete, get, post
+from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 
-from coordinator.api.answers import ReceiptAnswer, job_answer, json_response, schedule_answer
+from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import ListQuery, NewJobBody, spec_of, start_of
+from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, spec_of, start_of
 from coordinator.api.listing import read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
+from coordinator.api.waiting import until_final, wait_of
+from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES
-from coordinator.domain.receipt import parse_receipt
+from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
 from coordinator.domain.worker import ENTRY_POINT
+from coordinator.engine.intake import Intaken
 from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
-from coordinator.errors import Conflict, Invalid, NotFound
-from coordinator.store.jobs import Settled, job_not_found
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal
+from coordinator.store.jobs import Beaten, Settled, job_not_found
 
 
 @post("/job")
@@ -38,8 +41,9 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
         replica.tell(SCHEDULES_CHANGED)
         return _created(stored.id, schedule_answer(stored))
     run_at, delay_ms = start_of(asked)
-    job = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms)
-    return _created(job.id, job_answer(job))
+    idempotency = request_of(request.headers.get("idempotency-key"), body)
+    taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
+    return _taken(taken)
 
 
 @post("/job/{job_id:str}/receipt", status_code=200)
@@ -48,6 +52,8 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
     replica = replica_of(request)
     receipt = parse_receipt(body, _now())
     check_nesting(body)
+    if isinstance(receipt, Heartbeat):
+        return await _heed_heartbeat(replica, job_id, receipt)
     try:
         settled = await replica.settler.receive(job_id, receipt)
     except NotFound:
@@ -62,13 +68,37 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
         case "already_recorded":
             job = await replica.store.jobs.read(job_id)
             return json_response(ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply))
-        case "stale_receipt":
-            job = await replica.store.jobs.read(job_id)
-            detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is logged and changes nothing."
-            raise Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
+    raise await _refused_receipt(replica, job_id, settled.reply)
+
+
+@post("/job/{job_id:str}/heartbeat", status_code=200)
+async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """A function goes on: how far it is, and whether it needs longer. The answer tells whether it is to stop."""
+    return await _heed_heartbeat(replica_of(request), job_id, parse_heartbeat(body, _now()))
+
+
+async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -> Response[bytes]:
+    try:
+        beaten = await replica.settler.beat(job_id, heartbeat)
+    except NotFound:
+        beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
+    if beaten.reply != "ok":
+        raise await _refused_receipt(replica, job_id, beaten.reply)
+    deadline = format_instant(beaten.deadline_at)
+    answer = HeartbeatAnswer(
+        id=job_id, state=beaten.state, accepted=True, cancel_requested=beaten.cancel_requested, deadline=deadline
+    )
+    return json_response(answer)
+
+
+async def _refused_receipt(replica: Replica, job_id: str, reply: str) -> Refusal:
+    if reply == "stale_receipt":
+        job = await replica.store.jobs.read(job_id)
+        detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is logged and changes nothing."
+        return Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
     if await _is_schedule(replica, job_id):
-        raise Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")
-    raise job_not_found(job_id)
+        return Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")
+    return job_not_found(job_id)
 
 
 @get("/job")
@@ -81,35 +111,16 @@ async def list_jobs(request: Request) -> Response[bytes]:
 
 @get("/job/{job_id:str}")
 async def read_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
-    """A job with its attempts, or a schedule."""
+    """A job with its attempts, or a schedule; with `wait` when it is final, or when so much time has passed."""
     store = replica_of(request).store
+    wait_ms = wait_of(request.query_params)
     try:
-        return json_response(job_answer(await store.jobs.read(job_id)))
+        return json_response(job_answer(await until_final(store.jobs, job_id, wait_ms)))
     except NotFound as missing:
         try:
             return json_response(schedule_answer(await store.schedules.read(job_id)))
         except NotFound:
             raise missing from None
-
-
-@delete("/job/{job_id:str}", status_code=200)
-async def delete_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
-    """Cancel a job that waits, erase one that is final, delete a schedule."""
-    store = replica_of(request).store
-    reply, state = await store.jobs.delete(job_id)
-    match reply:
-        case "cancelled":
-            return json_response(job_answer(await store.jobs.read(job_id)))
-        case "erased":
-            return json_response({"id": job_id, "erased": True})
-        case "invalid_state":
-            detail = "The job is running; it can be deleted when its attempt is over."
-            raise Conflict("invalid_state", detail, state=state)
-    try:
-        await store.schedules.delete(job_id)
-    except NotFound:
-        raise job_not_found(job_id) from None
-    return json_response({"id": job_id, "erased": True})
 
 
 async def _is_schedule(replica: Replica, job_id: str) -> bool:
@@ -122,6 +133,19 @@ async def _is_schedule(replica: Replica, job_id: str) -> bool:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _taken(taken: Intaken) -> Response[bytes]:
+    """201 for a new job; 200 for one that stands for it; and for a repeated request what it was answered at first."""
+    if taken.job is None:
+        # It has been purged; its handle is all that is left.
+        return json_response({"id": taken.id, "kind": "job", "state": None, "duplicate": True})
+    answer = job_answer(taken.job)
+    if taken.how == "duplicate":
+        answer.duplicate = True
+        return json_response(answer, 200, {"Location": f"/job/{taken.id}"})
+    headers = {"Idempotency-Replayed": "true"} if taken.how == "replayed" else {}
+    return json_response(answer, 201, {"Location": f"/job/{taken.id}", **headers})
 
 
 def _created(new_id: str, body: object) -> Response[bytes]:

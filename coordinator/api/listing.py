@@ -52,7 +52,7 @@ async def read_page(store: Store, query: ListQuery) -> tuple[list[Job], str | No
             return jobs, _write_cursor(at)
         shard = shard_of_queue(at.queue, store.shards)
         after = (at.score, at.id) if at.score else None
-        page = await store.jobs.list(shard, at.queue, at.state, after=after, limit=query.limit - len(jobs))
+        page = await store.jobs.page(shard, at.queue, at.state, after=after, limit=query.limit - len(jobs))
         jobs += page.jobs
         if page.after:
             return jobs, _write_cursor(Cursor(at.queue, at.state, *page.after))

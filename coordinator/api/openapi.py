@@ -15,11 +15,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import BaseRoute, HTTPRoute
 
 from coordinator import __version__
-from coordinator.api.answers import JobAnswer, ReceiptAnswer, ScheduleAnswer, json_response
+from coordinator.api.answers import HeartbeatAnswer, JobAnswer, ReceiptAnswer, ScheduleAnswer, json_response
 from coordinator.api.context import Request
-from coordinator.api.job_bodies import ListQuery, NewJobBody
+from coordinator.api.job_bodies import EditBody, ForceQuery, ListQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery
+from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 
 Shape = type[msgspec.Struct]
@@ -37,6 +38,10 @@ class ReceiptBody(msgspec.Struct, rename="camel"):
     result: Any = None
     retryable: bool = True
     retry_after: int | float | str | None = None
+    limits: dict[str, float] | None = None
+    progress: float | None = None
+    message: str | None = None
+    extend: int | str | None = None
     attempt: int | None = None
     token: str | None = None
 
@@ -76,13 +81,22 @@ class _Operation:
 
 
 _OPERATIONS = {
-    "enqueue_job": _Operation({201: [JobAnswer, ScheduleAnswer]}, body=NewJobBody, refuses=(400, 413, 415, 422, 503)),
+    "enqueue_job": _Operation(
+        {200: [JobAnswer], 201: [JobAnswer, ScheduleAnswer]}, body=NewJobBody, refuses=(400, 409, 413, 415, 422, 503)
+    ),
     "list_jobs": _Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
-    "read_job": _Operation({200: [JobAnswer, ScheduleAnswer]}, refuses=(404, 503)),
-    "delete_job": _Operation({200: []}, refuses=(404, 409, 503)),
+    "read_job": _Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),
+    "delete_job": _Operation({200: [JobAnswer]}, query=ForceQuery, refuses=(404, 409, 422, 503)),
     "receive_receipt": _Operation(
         {200: [ReceiptAnswer]}, body=ReceiptBody, refuses=(400, 404, 409, 413, 415, 422, 503)
     ),
+    "receive_heartbeat": _Operation(
+        {200: [HeartbeatAnswer]}, body=ReceiptBody, refuses=(400, 404, 409, 413, 415, 422, 503)
+    ),
+    "edit_job": _Operation({200: [JobAnswer]}, body=EditBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "cancel_job": _Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "retry_job": _Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "run_job": _Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "list_queues": _Operation({200: [QueuePage]}, refuses=(503,)),
     "read_queue": _Operation({200: []}, refuses=(404, 422, 503)),
     "put_queue": _Operation({200: []}, body=QueueBody, refuses=(400, 413, 415, 422, 503)),

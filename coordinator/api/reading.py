@@ -26,6 +26,9 @@ place had just accepted, another could not read, nor any job on the same page.""
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$(?!\n)"
 QUEUE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$(?!\n)"
 
+TAG = r"^[^\s,\x00-\x1f]{1,64}$(?!\n)"
+
+Tag = Annotated[str, Meta(pattern=TAG)]
 WorkerName = Annotated[str, Meta(pattern=NAME)]
 QueueName = Annotated[str, Meta(pattern=QUEUE_NAME)]
 Duration = int | float | str
@@ -94,6 +97,8 @@ def _invalid(message: str, shape: type[Struct]) -> Invalid:
         return Invalid(_joined(path, unknown["field"]), f"is not a field{hint}")
     if missing := _MISSING.match(text):
         return Invalid(_joined(path, missing["field"]), "is required")
+    if "{1,64}$" in text:
+        return Invalid(path, "is not a tag: up to 64 characters without spaces and commas")
     if "matching regex" in text:
         names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
         return Invalid(path, f"is not a name: {names}")

@@ -4,7 +4,7 @@
  Call ─▶ check ─▶ send ─▶ headers ─▶ at most 64 KiB of body ─▶ read_answer ─▶ Outcome
           │        │         └───────────┴─ broke: may have run        ▲
           └────────┴─ broke: surely not run                            │
- └────────────── timeout_s in all; then timed out ─────────────────────┘
+ └────────────── its limit in all; then timed out ─────────────────────┘
 ```
 
 The clock runs over everything at once. Time-outs of single reads do not end an answer that drips a byte a second
@@ -71,6 +71,27 @@ class Call:
     ack: Ack
 
 
+class CallLimit:
+    """How long a call may take; whoever hears that its function needs longer moves it."""
+
+    def __init__(self, timeout_s: float) -> None:
+        """The clock starts with the call."""
+        self.timeout_s = timeout_s
+        self._running: asyncio.Timeout | None = None
+
+    def start(self) -> asyncio.Timeout:
+        """The context in which the call is made."""
+        self._running = asyncio.timeout(self.timeout_s)
+        return self._running
+
+    def extend(self, left_s: float) -> None:
+        """The call has so long from now."""
+        if self._running is None:
+            self.timeout_s = left_s
+        elif not self._running.expired():
+            self._running.reschedule(asyncio.get_running_loop().time() + left_s)
+
+
 class Caller:
     """Calls functions. One for the whole replica; it owns its transport."""
 
@@ -80,21 +101,25 @@ class Caller:
         self._clock = clock
         self._closed = False
 
-    async def call(self, call: Call) -> Outcome:
-        """Make the call and say what it came to. Raises nothing but `CancelledError`."""
+    async def call(self, call: Call, limit: CallLimit | None = None) -> Outcome:
+        """Make the call and say what it came to. Raises nothing but `CancelledError`.
+
+        `limit` may be moved while the call is under way; without it the call takes `timeout_s` at the most.
+        """
+        limit = limit or CallLimit(call.timeout_s)
         if self._closed:
             return Unsent("shutdown")
         try:
             request = _request(call, int(self._clock()))
         except _UnsendableError as why:
             return not_sent(why.error_type, why.message)
-        limit = asyncio.timeout(call.timeout_s)
+        running = limit.start()
         try:
-            async with limit:
+            async with running:
                 return await self._exchange(request, call.ack)
         # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
         except Exception as why:  # noqa: BLE001
-            return timed_out(call.timeout_s) if limit.expired() else _read_exception(why, call.ack)
+            return timed_out(limit.timeout_s) if running.expired() else _read_exception(why, call.ack)
 
     async def close(self) -> None:
         """Close all connections. Calls still in flight come to `lost`."""

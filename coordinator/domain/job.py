@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, Backoff
+from coordinator.domain.unique import Unique
 
 TIMEOUT_DEFAULT_MS = 900_000
 """Fifteen minutes, the longest a Lambda function may run: a shorter default would call live functions twice."""
@@ -32,7 +33,10 @@ FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
 
 
 class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What was asked for. `args` are the caller's own bytes, passed on as they came."""
+    """What was asked for. `args` and `meta` are the caller's own bytes, passed on as they came.
+
+    `worker` stays the first field: the scripts read it there, and nothing behind it.
+    """
 
     worker: str
     args: msgspec.Raw
@@ -42,7 +46,15 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     cost: float = 1
     max_attempts: int = ATTEMPTS_DEFAULT
     backoff: Backoff = Backoff()
+    retry: tuple[int, ...] | None = None
+    max_retry_ms: int | None = None
     timeout_ms: int = TIMEOUT_DEFAULT_MS
+    heartbeat_ms: int | None = None
+    expires_ms: int | None = None
+    unique: Unique | None = None
+    tags: tuple[str, ...] = ()
+    meta: msgspec.Raw | None = None
+    batch_id: str | None = None
     schedule_id: str | None = None
     scheduled_for: int | None = None
 
@@ -53,17 +65,21 @@ UNREADABLE = Spec(worker="", args=msgspec.Raw(b"null"))
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a job has been through; `attempt` counts the one that is under way, the others only what is over."""
+    """What a job has been through; `attempt` counts the one that is under way, the others only what is over.
+
+    `earlier` are the calls before a person had it tried anew.
+    """
 
     attempt: int
     lost: int = 0
     snoozes: int = 0
     throttles: int = 0
+    earlier: int = 0
 
     @property
     def calls(self) -> int:
         """How often the job was called: it names a call, because unlike `attempt` it is never given back by one."""
-        return self.attempt + self.snoozes + self.throttles
+        return self.earlier + self.attempt + self.snoozes + self.throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +135,10 @@ class Job(msgspec.Struct, frozen=True):
     answered: str | None
     result: msgspec.Raw | None
     attempts: list[LogEntry]
+    progress: float | None = None
+    message: str | None = None
+    cancel_requested: bool = False
+    edits: int = 0
     waiting_for: list[Reason] = []
 
 

@@ -88,6 +88,15 @@ class Unsent:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The function goes on. `progress` is 0 to 100; `extend_ms` is how long it still needs, from now."""
+
+    progress: float | None = None
+    message: str = ""
+    extend_ms: int | None = None
+
+
 Ending = Success | Failure | Snooze | Throttle | Cancel
 """What ends an attempt."""
 

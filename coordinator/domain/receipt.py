@@ -7,6 +7,9 @@
 | `cancelled`         | `Cancel`            |                                                 |
 | `snooze`            | `Snooze`            | `retryAfter`, needed                            |
 | `throttled`         | `Throttle`          | `retryAfter`, else `THROTTLE_DEFAULT_MS`        |
+| `running`           | not: a `Beat`       | `progress`, `message`, `extend`                 |
+
+`limits` may stand in any that ends the attempt: what the function saw of the limits of what it calls.
 
 A posted receipt is read strictly, because a misspelt field must not pass silently. An inline one is read
 leniently: it shares its JSON object with whatever else the function answers (`{"status": "success",
@@ -27,11 +30,25 @@ from coordinator import errors
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.instants import parse_instant
 from coordinator.domain.limits import parse_limits
-from coordinator.domain.outcome import Cancel, Delivered, Ending, Failure, JsonBytes, Limits, Snooze, Success, Throttle
+from coordinator.domain.outcome import (
+    Beat,
+    Cancel,
+    Delivered,
+    Ending,
+    Failure,
+    JsonBytes,
+    Limits,
+    Snooze,
+    Success,
+    Throttle,
+)
 
 ERROR_LIMIT_BYTES = 8 * 1024
 RESULT_LIMIT_BYTES = 64 * 1024
 TOKEN_LIMIT = 512
+MESSAGE_LIMIT_BYTES = 1024
+EXTEND_LIMIT_MS = 86_400_000
+"""The longest that an attempt may take in all."""
 
 RETRY_AFTER_LIMIT_MS = 86_400_000
 """A day. A longer wait is cut to this: whoever asks for a year has sent a unit we did not expect."""
@@ -39,9 +56,21 @@ RETRY_AFTER_LIMIT_MS = 86_400_000
 THROTTLE_DEFAULT_MS = 5_000
 """The wait when nobody says how long. With a thousand throttles allowed, a job bears 80 minutes of this."""
 
-STATUSES = ("success", "failure", "cancelled", "snooze", "throttled")
+STATUSES = ("success", "failure", "cancelled", "snooze", "throttled", "running")
 
-_FIELDS = ("status", "error", "result", "retryable", "retryAfter", "limits", "attempt", "token")
+_FIELDS = (
+    "status",
+    "error",
+    "result",
+    "retryable",
+    "retryAfter",
+    "limits",
+    "progress",
+    "message",
+    "extend",
+    "attempt",
+    "token",
+)
 _KNOWN_STATUSES = frozenset({*STATUSES, "error"})
 _NO_ERROR = b'{"type":"ReportedFailure","message":"The function gave no error."}'
 
@@ -63,7 +92,16 @@ class Receipt:
     token: str | None = None
 
 
-def parse_receipt(body: bytes, now: int) -> Receipt:
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a function says that goes on; the fence is as of a receipt."""
+
+    beat: Beat
+    attempt: int | None = None
+    token: str | None = None
+
+
+def parse_receipt(body: bytes, now: int) -> Receipt | Heartbeat:
     """Read a posted receipt. `now` (ms) turns an absolute `retryAfter` into a delay.
 
     Raises `BadRequest` (`invalid_json`), `Invalid` naming the field, or `TooLarge`.
@@ -78,11 +116,10 @@ def parse_receipt(body: bytes, now: int) -> Receipt:
     if not isinstance(status, str) or status not in _KNOWN_STATUSES:
         raise errors.Invalid("status", f"unknown status; use {errors.joined(STATUSES)}")
     _refuse_contradiction(fields, status)
-    return Receipt(
-        ending=_ending(fields, status, now, None),
-        attempt=_attempt(fields),
-        token=_token(fields),
-    )
+    attempt, token = _attempt(fields), _token(fields)
+    if status == "running":
+        return Heartbeat(_beat(fields), attempt, token)
+    return Receipt(_ending(fields, status, now, None), attempt, token)
 
 
 def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Delivered | None:
@@ -101,6 +138,17 @@ def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Del
     if not isinstance(status, str) or status not in _KNOWN_STATUSES:
         return None
     return _ending(fields, status, now, http_status)
+
+
+def parse_heartbeat(body: bytes, now: int) -> Heartbeat:
+    """Read the body of a heartbeat: a receipt that says `running`, also if it does not say so. Empty is `{}`."""
+    fields = _fields(body or b"{}")
+    if "status" not in fields:
+        body = msgspec.json.encode({**fields, "status": "running"})
+    heartbeat = parse_receipt(body, now)
+    if isinstance(heartbeat, Receipt):
+        raise errors.Invalid("status", "a heartbeat says running, or nothing; what ends an attempt goes to /receipt")
+    return heartbeat
 
 
 def parse_retry_after(value: object, now: int, path: str = "retryAfter") -> int:
@@ -161,8 +209,31 @@ def _refuse_contradiction(fields: Fields, status: str) -> None:
     """Refuse what would be dropped in silence although someone meant it."""
     if status == "success" and _given(fields, "error"):
         raise errors.Invalid("error", "a success has no error; send status failure, or leave the error out")
+    for name in ("progress", "message", "extend"):
+        if status != "running" and _given(fields, name):
+            raise errors.Invalid(name, "is of a function that goes on; send status running, or leave it out")
+    for name in ("error", "retryable", "retryAfter", "limits"):
+        if status == "running" and _given(fields, name):
+            raise errors.Invalid(name, "is of an attempt that ends; send it with the receipt that ends it")
     if status != "success" and _given(fields, "result"):
         raise errors.Invalid("result", "only a success has a result; send status success, or leave the result out")
+
+
+def _beat(fields: Fields) -> Beat:
+    message, extend = _value(fields, "message"), _value(fields, "extend")
+    if message is not None and (not isinstance(message, str) or len(message.encode()) > MESSAGE_LIMIT_BYTES):
+        raise errors.Invalid("message", f"use a text of at most {MESSAGE_LIMIT_BYTES} bytes")
+    extend_ms = None if extend is None else parse_duration(extend, "extend", least_ms=1000, most_ms=EXTEND_LIMIT_MS)
+    return Beat(_progress(fields), message or "", extend_ms)
+
+
+def _progress(fields: Fields) -> float | None:
+    value = _value(fields, "progress")
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 100:
+        raise errors.Invalid("progress", "use a number from 0 to 100")
+    return value
 
 
 def _result(fields: Fields) -> JsonBytes | None:

@@ -22,6 +22,13 @@ class Backoff(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1
 
 
+def wait_ms(timetable: tuple[int, ...] | None, policy: Backoff, attempt: int, chance: float) -> int:
+    """The wait after the `attempt`-th failure (1-based): the timetable's, which is not spread, else the backoff."""
+    if timetable is None:
+        return backoff_ms(policy, attempt, chance)
+    return timetable[min(attempt, len(timetable)) - 1]
+
+
 def backoff_ms(policy: Backoff, attempt: int, chance: float) -> int:
     """The wait after the `attempt`-th failure (1-based). `chance` is drawn from [-1, 1]."""
     match policy.type:

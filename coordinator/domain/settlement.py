@@ -16,7 +16,7 @@ from typing import Literal
 
 from coordinator.domain.job import Spec, Tally
 from coordinator.domain.outcome import Cancel, Ending, Failure, JsonBytes, Limits, Snooze, Success, Throttle
-from coordinator.domain.retry import backoff_ms
+from coordinator.domain.retry import wait_ms
 
 LOST_LIMIT = 5
 """A job whose replica died this often may be what kills replicas; it is not tried again."""
@@ -80,7 +80,7 @@ def _fail(failure: Failure, tally: Tally, spec: Spec, chance: float) -> Settleme
     elif tally.attempt - tally.lost >= spec.max_attempts:
         verb, delay_ms, reason = "die", 0, "attempts_exhausted"
     else:
-        wait = backoff_ms(spec.backoff, tally.attempt, chance)
+        wait = wait_ms(spec.retry, spec.backoff, tally.attempt, chance)
         verb, delay_ms, reason = "retry", max(wait, failure.retry_after_ms or 0), ""
     return Settlement(
         verb,

@@ -19,14 +19,17 @@ class CallBody(msgspec.Struct, rename="camel"):
     attempt: int
     max_attempts: int
     queue: str
+    key: str | None
     scheduled_for: str | None
     schedule_id: str | None
     deadline: str | None
     receipt_url: str
     token: str
+    meta: msgspec.Raw
 
 
 _encoder = msgspec.json.Encoder()
+_NO_META = msgspec.Raw(b"{}")
 
 
 def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
@@ -44,11 +47,13 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         attempt=attempt.tally.attempt,
         max_attempts=spec.max_attempts,
         queue=spec.queue,
+        key=spec.key,
         scheduled_for=format_instant(spec.scheduled_for),
         schedule_id=spec.schedule_id,
         deadline=format_instant(attempt.deadline_at),
         receipt_url=f"{own_url}/job/{attempt.job_id}/receipt",
         token=token_of(attempt),
+        meta=spec.meta or _NO_META,
     )
     return Call(
         url=worker.url,

@@ -202,7 +202,8 @@ class Dispatcher:
             return Failure(UNREADABLE_ERROR)
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
-        return await self._caller.call(call_for(attempt, worker, self._limits.own_url))
+        call = call_for(attempt, worker, self._limits.own_url)
+        return await self._caller.call(call, self._leases.limit_of(attempt))
 
     async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it, however long Redis is away: what the function said must not be lost by us."""

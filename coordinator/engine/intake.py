@@ -3,6 +3,8 @@
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -12,10 +14,23 @@ from coordinator.domain.recurrence import next_tick
 from coordinator.domain.schedule import Schedule
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.settler import Wake
-from coordinator.errors import Invalid
-from coordinator.store.jobs import BATCH_LIMIT, NewJob
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal
+from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
+from coordinator.store.records import NewJob
 from coordinator.store.schedules import StoredSchedule
+
+
+@dataclass(frozen=True, slots=True)
+class Intaken:
+    """A job that was accepted just now (`created`), or the one that stood for it already.
+
+    `job` is None for a duplicate that has been purged.
+    """
+
+    id: str
+    job: Job | None
+    how: Literal["created", "duplicate", "replayed"] = "created"
 
 
 class Intake:
@@ -27,11 +42,34 @@ class Intake:
         self._wake = wake
         self._jobs = GroupCommit(self._commit, BATCH_LIMIT, lambda job: len(bytes(job.spec.args)))
 
-    async def enqueue(self, spec: Spec, *, run_at: int = 0, delay_ms: int = 0) -> Job:
-        """Accept a job, as it is then. Raises `StoreUnavailable`."""
+    async def enqueue(
+        self, spec: Spec, *, run_at: int = 0, delay_ms: int = 0, idempotency: tuple[str, str] | None = None
+    ) -> Intaken:
+        """Accept a job, or find the one that stands for it.
+
+        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`) and `Invalid` (`idempotency_mismatch`,
+        `cost_exceeds_burst`).
+        """
         job_id = self._new_id(spec.queue)
-        now = await self._jobs.submit(self._shard(spec.queue), NewJob(job_id, spec, run_at, delay_ms))
-        return accepted_job(job_id, spec, max(now + delay_ms, run_at), now)
+        new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
+        now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
+        match accepted.reply, accepted.told:
+            case "created", _:
+                return Intaken(job_id, accepted_job(job_id, spec, max(now + delay_ms, run_at), now))
+            case "replayed", (known, created_at, due_at):
+                # As it was answered then, whatever has become of the job: that is what the caller missed.
+                job = accepted_job(known.decode(), spec, due_at, created_at)
+                return Intaken(job.id, job, how="replayed")
+            case "duplicate", (known,):
+                return Intaken(known.decode(), await self._find(known.decode()), how="duplicate")
+        raise _refused(accepted, spec)
+
+    async def _find(self, job_id: str) -> Job | None:
+        """None if it has been purged, and only its handle is still known."""
+        try:
+            return await self._store.jobs.read(job_id)
+        except NotFound:
+            return None
 
     async def schedule(self, schedule: Schedule) -> StoredSchedule:
         """Accept a schedule, as it is then. Raises `StoreUnavailable`, and `Invalid` if it would never fire."""
@@ -54,7 +92,20 @@ class Intake:
     def _shard(self, queue: str) -> int:
         return shard_of_queue(queue, self._store.shards)
 
-    async def _commit(self, shard: int, jobs: Sequence[NewJob]) -> list[int]:
-        now, due_in_ms = await self._store.jobs.enqueue(shard, jobs)
-        self._wake(shard, due_in_ms)
-        return [now] * len(jobs)
+    async def _commit(self, shard: int, jobs: Sequence[NewJob]) -> list[tuple[int, Accepted]]:
+        enqueued = await self._store.jobs.enqueue(shard, jobs)
+        self._wake(shard, enqueued.due_in_ms)
+        return [(enqueued.now, accepted) for accepted in enqueued.accepted]
+
+
+def _refused(accepted: Accepted, spec: Spec) -> Refusal:
+    match accepted.reply, accepted.told:
+        case "unique_conflict", (known,):
+            detail = f"The job {known.decode()} has this unique handle; onConflict is reject."
+            return Conflict("unique_conflict", detail, existingId=known.decode())
+        case "cost_exceeds_burst", (burst,):
+            most = f"the burst of {burst.decode()} that the queue {spec.queue!r} allows"
+            detail = f"{spec.cost:g} is more than {most}, so it would wait for ever; split the work"
+            return Invalid("cost", detail, code="cost_exceeds_burst")
+    detail = "was used for another request within 24 hours; use a new key for a new request"
+    return Invalid("Idempotency-Key", detail, code="idempotency_mismatch")

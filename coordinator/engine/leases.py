@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 
+from coordinator.calling.caller import CallLimit
 from coordinator.domain.job import Attempt
 from coordinator.errors import StoreUnavailable
 from coordinator.store.jobs import JobStore
@@ -25,6 +26,7 @@ class Leases:
         self._holder = holder
         self._lease_ms = lease_ms
         self._held: dict[int, dict[str, Attempt]] = defaultdict(dict)
+        self._limits: dict[str, CallLimit] = {}
 
     def take(self, shard: int, attempt: Attempt) -> None:
         """Renew this attempt from now on."""
@@ -34,6 +36,13 @@ class Leases:
         """Renew it no longer; a later attempt of the same job that is held too stays."""
         if self._held[shard].get(attempt.job_id) is attempt:
             del self._held[shard][attempt.job_id]
+        self._limits.pop(attempt.nonce + attempt.job_id, None)
+
+    def limit_of(self, attempt: Attempt) -> CallLimit:
+        """How long its call may take; a function that asks for more time moves it with the next renewal."""
+        limit = CallLimit(attempt.spec.timeout_ms / 1000)
+        self._limits[attempt.nonce + attempt.job_id] = limit
+        return limit
 
     def held(self) -> list[tuple[int, list[Attempt]]]:
         """All that is held, by shard."""
@@ -48,12 +57,15 @@ class Leases:
 
     async def _renew(self, shard: int, attempts: list[Attempt]) -> None:
         try:
-            gone = await self._jobs.renew(shard, attempts, holder=self._holder, lease_ms=self._lease_ms)
+            gone, left = await self._jobs.renew(shard, attempts, holder=self._holder, lease_ms=self._lease_ms)
         except StoreUnavailable as error:
             # The calls go on: if their leases lapse they may be made twice, which is better than not at all.
             log.warning("leases could not be renewed", extra={"shard": shard, "error": error.code})
             return
         for attempt in attempts:
+            limit = self._limits.get(attempt.nonce + attempt.job_id)
+            if limit and attempt.job_id in left:
+                limit.extend(left[attempt.job_id] / 1000)
             if attempt.job_id in gone:
                 # Its receipt came, or another replica took it over. The answer to the call will find that out.
                 self.drop(shard, attempt)

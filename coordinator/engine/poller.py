@@ -20,8 +20,9 @@ from coordinator.engine.leadership import Leadership
 from coordinator.engine.settler import Settler
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
-from coordinator.store.jobs import Expired, NewJob
+from coordinator.store.jobs import Expired
 from coordinator.store.open import Store
+from coordinator.store.records import NewJob
 from coordinator.store.schedules import DueSchedule
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Poller:
     async def _look_after(self, shard: int) -> int:
         """Do what is due. Returns in how many ms to look again."""
         try:
-            claim_in, expire_in, fire_in, purge_in = await self._store.jobs.poll(shard)
+            claim_in, lapse_in, fire_in, purge_in, expire_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
             log.warning("polling failed", extra={"shard": shard, "error": error.code})
             self._away_at = time.monotonic()
@@ -90,7 +91,12 @@ class Poller:
         if claim_in is not None and claim_in <= self._poll_interval_ms:
             self._offer(shard, claim_in)
         # The purge before what may be refused for want of memory: it is what makes room.
-        acts = ((expire_in, self._expire), (purge_in, self._purge), (fire_in, self._fire))
+        acts = (
+            (lapse_in, self._end_lapsed),
+            (purge_in, self._purge),
+            (expire_in, self._expire),
+            (fire_in, self._fire),
+        )
         return min([await self._act(shard, due_in, act) for due_in, act in acts])
 
     async def _act(self, shard: int, due_in: int | None, act: Callable[[int], Awaitable[bool]]) -> int:
@@ -111,7 +117,7 @@ class Poller:
             self._dispatcher.on_backlog(shard)
         self._dispatcher.wake(shard, claim_in_ms)
 
-    async def _expire(self, shard: int) -> bool:
+    async def _end_lapsed(self, shard: int) -> bool:
         expired = await self._store.jobs.expired(shard)
         if time.monotonic() - self._away_at < self._lease_ms / 1000:
             # While Redis was away nobody could renew a lease: those that live get the time to do it now.
@@ -121,6 +127,9 @@ class Poller:
 
     async def _end(self, found: Expired) -> None:
         await self._settler.settle(found.attempt, lapse(found), lapsed=True)
+
+    async def _expire(self, shard: int) -> bool:
+        return bool(await self._store.jobs.expire(shard))
 
     async def _purge(self, shard: int) -> bool:
         return bool(await self._store.jobs.purge(shard))

@@ -12,11 +12,12 @@ import msgspec
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.job import Attempt, Spec, Tally
 from coordinator.domain.outcome import Cancel, Ending, Success
-from coordinator.domain.receipt import Receipt
+from coordinator.domain.receipt import Heartbeat, Receipt
 from coordinator.domain.settlement import Settlement, decide
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.errors import Invalid
-from coordinator.store.jobs import BATCH_LIMIT, Ended, JobStore, Settled, job_not_found
+from coordinator.store.jobs import BATCH_LIMIT, Beaten, JobStore, Settled, job_not_found
+from coordinator.store.records import Ended
 
 Wake = Callable[[int, int | None], None]
 """Told that a shard has something to claim in so many ms (None: nothing new)."""
@@ -44,14 +45,19 @@ class Settler:
         Raises `StoreUnavailable`, `NotFound`, and `Invalid` for a token that is not of our making.
         """
         attempt, nonce = _fence(receipt)
-        if isinstance(receipt.ending, Success | Cancel):
-            settlement = _decide_without_job(receipt.ending)
+        ending = receipt.ending
+        if isinstance(ending, Success | Cancel):
+            settlement = _decide_without_job(ending)
         else:
             job = await self._jobs.read(job_id)
             # The decision is made for the attempt that was read, and must not hit a later one.
             nonce = job.nonce if attempt is None else nonce
-            settlement = decide(receipt.ending, job.tally, job.spec, _chance())
+            settlement = decide(ending, job.tally, job.spec, _chance())
         return await self._submit(Ended(job_id, settlement, attempt, nonce))
+
+    async def beat(self, job_id: str, heartbeat: Heartbeat) -> Beaten:
+        """An attempt goes on. Raises as `receive` does."""
+        return await self._jobs.beat(job_id, *_fence(heartbeat), heartbeat.beat)
 
     async def drain(self) -> None:
         """Wait for what is under way."""
@@ -74,7 +80,7 @@ def token_of(attempt: Attempt) -> str:
     return f"{attempt.tally.attempt}.{attempt.nonce}"
 
 
-def _fence(receipt: Receipt) -> tuple[int | None, str]:
+def _fence(receipt: Receipt | Heartbeat) -> tuple[int | None, str]:
     if receipt.token is None:
         return receipt.attempt, ""
     number, _, nonce = receipt.token.partition(".")

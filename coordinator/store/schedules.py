@@ -9,7 +9,8 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.domain.schedule import Schedule
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
-from coordinator.store.jobs import BATCH_LIMIT, NewJob, kept_of, lane_of
+from coordinator.store.jobs import BATCH_LIMIT
+from coordinator.store.records import NewJob, kept_of, lane_of
 
 _decoder = msgspec.json.Decoder(Schedule)
 

@@ -29,6 +29,8 @@ async def test_the_body_tells_all_about_the_attempt(api: Api, function: Function
         "args": {"n": 1},
         "attempt": 1,
         "maxAttempts": 3,
+        "key": None,
+        "meta": {},
         "queue": "media",
         "scheduledFor": None,
         "scheduleId": None,

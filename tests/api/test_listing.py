@@ -180,7 +180,7 @@ async def test_a_running_job_is_let_end(api: Api, function: Function):
 
     answer = await api.client.delete(f"/job/{job_id}")
 
-    assert refusal(answer, 409, "invalid_state", says="when its attempt is over")["state"] == "running"
+    assert refusal(answer, 409, "invalid_state", says="asks its function to stop")["state"] == "running"
     function.release()
     await api.until(job_id, "succeeded")
 

@@ -77,6 +77,8 @@ async def test_no_other_request_has_a_body(described: Json):
 
     assert with_body == {
         ("/job", "post"),
+        ("/job/{job_id}", "patch"),
+        ("/job/{job_id}/heartbeat", "post"),
         ("/job/{job_id}/receipt", "post"),
         ("/queue/{name}", "put"),
         ("/worker/{name}", "put"),
@@ -88,7 +90,7 @@ async def test_the_parameters_are_described(described: Json):
         return {(found["name"], found["in"]) for found in described["paths"][path][method]["parameters"]}
 
     assert parameters("/job", "get") == {(name, "query") for name in fields(ListQuery)}
-    assert parameters("/job/{job_id}", "get") == {("job_id", "path")}
+    assert parameters("/job/{job_id}", "get") == {("job_id", "path"), ("wait", "query")}
     assert parameters("/worker/{name}", "put") == {("name", "path")}
 
 

@@ -162,7 +162,7 @@ async def test_an_unknown_job_is_not_found(api: Api, job_id: str, status: str):
 @pytest.mark.parametrize(
     ("receipt", "path", "says"),
     [
-        ({}, "status", "success, failure, cancelled, snooze or throttled"),
+        ({}, "status", "success, failure, cancelled, snooze, throttled or running"),
         ({"status": "done"}, "status", "unknown status"),
         ({"status": 1}, "status", "unknown status"),
         ({"status": "success", "reslut": 1}, "reslut", "did you mean result?"),

@@ -62,9 +62,21 @@ def test_a_receipt_may_name_its_attempt_and_token() -> None:
 @pytest.mark.parametrize(
     ("body", "path", "remedy"),
     [
-        (b"{}", "status", "is missing; use success, failure, cancelled, snooze or throttled"),
+        (b"{}", "status", "is missing; use success, failure, cancelled, snooze, throttled or running"),
         (b'{"status":null}', "status", "use success, failure,"),
-        (b'{"status":"running"}', "status", "use success, failure, cancelled, snooze or throttled"),
+        (b'{"status":"success","progress":5}', "progress", "send status running"),
+        (b'{"status":"running","result":5}', "result", "only a success has a result"),
+        (b'{"status":"running","error":5}', "error", "send it with the receipt that ends it"),
+        (b'{"status":"running","limits":{"cost":1}}', "limits", "send it with the receipt that ends it"),
+        (b'{"status":"running","progress":101}', "progress", "a number from 0 to 100"),
+        (b'{"status":"running","progress":"50"}', "progress", "a number from 0 to 100"),
+        (b'{"status":"running","message":5}', "message", "a text of at most 1024 bytes"),
+        (b'{"status":"running","extend":"25h"}', "extend", "the most is 1d"),
+        (b'{"status":"running","extend":"1ms"}', "extend", "too short"),
+        (b'{"status":"success","limits":[]}', "limits", "tells no limits"),
+        (b'{"status":"success","limits":{"used":1}}', "limits.used", "needs max beside it"),
+        (b'{"status":"success","limits":{"left":1}}', "limits.left", "unknown field"),
+        (b'{"status":"success","limits":{"remaining":-1}}', "limits.remaining", "0 or more"),
         (b'{"status":"succes"}', "status", "use success, failure,"),
         (b'{"status":"Success"}', "status", "use success"),
         (b'{"status":["success"]}', "status", "use success"),
@@ -129,7 +141,7 @@ def test_what_is_not_readable_json_is_refused_as_such(body: bytes) -> None:
 
 def test_a_result_may_be_as_long_as_the_limit_and_no_longer() -> None:
     result = b'"' + b"a" * (RESULT_LIMIT_BYTES - 2) + b'"'
-    assert parse_receipt(b'{"status":"success","result":' + result + b"}", NOW).ending == Success(result)
+    assert parse_receipt(b'{"status":"success","result":' + result + b"}", NOW) == Receipt(Success(result))
     with pytest.raises(errors.TooLarge) as refused:
         parse_receipt(b'{"status":"success","result":' + result[:-1] + b'a"}', NOW)
     assert (refused.value.code, refused.value.extra) == ("payload_too_large", {"limitBytes": RESULT_LIMIT_BYTES})

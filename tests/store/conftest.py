@@ -14,10 +14,11 @@ from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.queue import QueueSettings, Rate
 from coordinator.domain.settlement import Settlement
 from coordinator.store.connection import Connection, open_client
-from coordinator.store.jobs import Claim, Ended, JobStore, NewJob
+from coordinator.store.jobs import Claim, JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.open import Store
 from coordinator.store.queues import QueueStore
+from coordinator.store.records import Ended, NewJob
 from coordinator.store.schedules import ScheduleStore
 from coordinator.store.workers import WorkerStore
 
@@ -101,9 +102,26 @@ class Shard:
     async def add_to_lane(self, lane: str, count: int = 1, *, run_at: int = 0, delay_ms: int = 0) -> list[str]:
         """Enqueue jobs of one throttle key."""
         spec = msgspec.json.encode(self.spec(lane.partition("#")[0]))
-        rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, "", spec) for _ in range(count)]
-        await self.run("enqueue_jobs", rows)
+        rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, "", "", spec) for _ in range(count)]
+        await self.run("enqueue_jobs", rows, retention=RETENTION, idempotency_ms=1000)
         return [row[0] for row in rows]
+
+    async def enqueue(self, jobs: list[NewJob]) -> tuple[int, int | None]:
+        """The instant, and in how many ms there is something to claim."""
+        enqueued = await self.jobs.enqueue(0, jobs)
+        return enqueued.now, enqueued.due_in_ms
+
+    async def delete(self, job_id: str) -> tuple[str, str]:
+        """The reply, and the state of a job that cannot be deleted."""
+        return await self.change("delete", job_id)
+
+    async def change(self, verb: Any, job_id: str) -> tuple[str, str]:
+        (changed,), _ = await self.jobs.change(self.jobs.shard_of(job_id), verb, [job_id])
+        return changed.reply, changed.state if changed.reply == "invalid_state" else ""
+
+    async def renew(self, *args: Any, **fields: Any) -> set[str]:
+        """The ids whose attempt is not the holder's any more."""
+        return (await self.jobs.renew(*args, **fields))[0]
 
     async def claim(self, limit: int = 100, *, holder: str = "r1", request: str = "") -> Claim:
         """Claim with a nonce of its own: n1, n2, … unless told."""

@@ -14,6 +14,7 @@ def ids(claim):
 async def claim_bytes(shard, bytes_limit, *, limit=100, request="heavy"):
     _, claimed, due_in_ms = await shard.run(
         "claim_jobs",
+        retention=shard.retention,
         holder="r1",
         request=request,
         limit=limit,
@@ -26,7 +27,7 @@ async def claim_bytes(shard, bytes_limit, *, limit=100, request="heavy"):
 
 async def test_it_starts_an_attempt(shard, clock):
     job = shard.new_job(timeout_ms=30_000)
-    await shard.jobs.enqueue(0, [job])
+    await shard.enqueue([job])
     await clock.advance(70)
 
     claim = await shard.claim(holder="r7", request="nonce")

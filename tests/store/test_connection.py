@@ -152,7 +152,7 @@ async def test_a_lost_reply_to_a_cancellation_does_not_erase_the_job(shard, serv
     server.after = True
     server.faults = [RedisConnectionError("reply lost")]
 
-    assert await shard.jobs.delete(job_id) == ("cancelled", "")
+    assert await shard.delete(job_id) == ("cancelled", "")
 
     assert (await shard.job(job_id))["state"] == "cancelled"
 
@@ -186,7 +186,7 @@ async def test_a_server_that_was_killed_is_told_and_found_again(real_server):
 
     real_server.start()
 
-    assert await store.jobs.poll(0) == (None, None, None, None)
+    assert await store.jobs.poll(0) == (None,) * 5
     assert set(await store.workers.read_all()) == {"kept"}
     await store.close()
 
@@ -201,7 +201,7 @@ async def test_a_server_that_comes_back_within_the_tries_is_not_noticed(real_ser
 
     await asyncio.to_thread(real_server.start)
 
-    assert await polling == (None, None, None, None)
+    assert await polling == (None,) * 5
     await store.close()
 
 
@@ -228,5 +228,5 @@ async def test_a_server_that_hangs_is_told_in_bounded_time(real_server, monkeypa
 
     assert refused.value.code == "redis_unavailable"
     assert time.monotonic() - began < 4
-    assert await store.jobs.poll(0) == (None, None, None, None)
+    assert await store.jobs.poll(0) == (None,) * 5
     await store.close()

@@ -12,7 +12,7 @@ async def test_a_job_that_waits_is_cancelled(shard, clock):
     job_id = await shard.add_one(delay_ms=9000)
     await clock.advance(10)
 
-    assert await shard.jobs.delete(job_id) == ("cancelled", "")
+    assert await shard.delete(job_id) == ("cancelled", "")
 
     dump = await shard.dump()
     job = dump.pop(f"job:{job_id}")
@@ -36,7 +36,7 @@ async def test_a_retry_is_cancelled_and_keeps_its_log(shard):
     attempt = await shard.run_one()
     await shard.end(attempt, shard.retry)
 
-    assert await shard.jobs.delete(attempt.job_id) == ("cancelled", "")
+    assert await shard.delete(attempt.job_id) == ("cancelled", "")
 
     dump = await shard.dump()
     assert {"waiting:default", "retrying:default"}.isdisjoint(dump)
@@ -47,7 +47,7 @@ async def test_a_running_job_is_left_alone(shard):
     attempt = await shard.run_one()
     before = await shard.dump()
 
-    assert await shard.jobs.delete(attempt.job_id) == ("invalid_state", "running")
+    assert await shard.delete(attempt.job_id) == ("invalid_state", "running")
 
     assert await shard.dump() == before
 
@@ -58,7 +58,7 @@ async def test_a_final_job_is_erased(shard, ending):
     await shard.end(attempt, shard.retry)
     await shard.end(await again(shard), getattr(shard, ending))
 
-    assert await shard.jobs.delete(attempt.job_id) == ("erased", "")
+    assert await shard.delete(attempt.job_id) == ("erased", "")
 
     assert not [key for key in await shard.dump() if attempt.job_id in key]
     assert {"succeeded:default", "dead:default", "cancelled:default"}.isdisjoint(await shard.dump())
@@ -72,7 +72,7 @@ async def again(shard):
 async def test_a_job_that_was_cancelled_can_be_erased(shard):
     job_id = await shard.add_one()
 
-    assert [await shard.jobs.delete(job_id) for _ in range(3)] == [
+    assert [await shard.delete(job_id) for _ in range(3)] == [
         ("cancelled", ""),
         ("erased", ""),
         ("job_not_found", ""),
@@ -81,11 +81,11 @@ async def test_a_job_that_was_cancelled_can_be_erased(shard):
 
 async def test_the_same_request_does_not_erase_what_it_cancelled(shard):
     job_id = await shard.add_one()
-    said = {"retention": shard.retention, "id": job_id, "request": "d1"}
-    assert await shard.run("delete_job", **said) == [b"cancelled"]
+    said = {"retention": shard.retention, "verb": "delete", "request": "d1"}
+    assert (await shard.run("change_jobs", [(job_id,)], **said))[1] == [[b"cancelled", b"waiting"]]
     before = await shard.dump()
 
-    assert await shard.run("delete_job", **said) == [b"cancelled"]
+    assert (await shard.run("change_jobs", [(job_id,)], **said))[1] == [[b"cancelled", b"cancelled"]]
 
     assert await shard.dump() == before
 
@@ -95,7 +95,7 @@ async def test_only_as_many_cancelled_jobs_are_kept_as_are_wanted(shard, clock):
     added = await shard.add(5)
     for job_id in added:
         await clock.advance(1)
-        await shard.jobs.delete(job_id)
+        await shard.delete(job_id)
 
     assert list((await shard.dump())["cancelled:default"]) == added[3:]
 
@@ -103,16 +103,16 @@ async def test_only_as_many_cancelled_jobs_are_kept_as_are_wanted(shard, clock):
 @pytest.mark.parametrize("job_id", ["", "nonsense", new_id(0, 1, 1) + ":", "*", "0" * 26 + ":1:2"])
 async def test_an_id_that_is_none_of_ours_names_no_job(shard, job_id):
     with pytest.raises(NotFound) as refused:
-        await shard.jobs.delete(job_id)
+        await shard.delete(job_id)
 
     assert refused.value.code == "job_not_found"
 
 
 async def test_an_id_of_a_shard_that_is_not_there_names_no_job(shard):
     with pytest.raises(NotFound):
-        await shard.jobs.delete(new_id(2, shard.start, 1))
+        await shard.delete(new_id(2, shard.start, 1))
 
 
 async def test_an_id_that_was_never_given_names_no_job(shard):
-    assert await shard.jobs.delete(new_id(1, shard.start, 1)) == ("job_not_found", "")
+    assert await shard.delete(new_id(1, shard.start, 1)) == ("job_not_found", "")
     assert await shard.dump() == {}

@@ -8,7 +8,7 @@ ARGS = b'{"a":[],"n":12345678901234567890,"s":"\\u00e9"}'
 async def test_it_keeps_a_job_that_is_due(shard, clock):
     job = shard.new_job(args=ARGS)
 
-    assert await shard.jobs.enqueue(0, [job]) == (clock.now, 0)
+    assert await shard.enqueue([job]) == (clock.now, 0)
 
     spec = '{"worker":"resize","args":' + ARGS.decode() + ',"timeoutMs":60000}'
     assert await shard.dump() == {
@@ -44,7 +44,7 @@ async def test_the_later_of_delay_and_instant_counts_and_the_past_is_now(shard, 
         asked = asked | {"run_at": clock.now + asked["run_at"]}
     job = shard.new_job(**asked)
 
-    assert await shard.jobs.enqueue(0, [job]) == (clock.now, due_in)
+    assert await shard.enqueue([job]) == (clock.now, due_in)
 
     dump = await shard.dump()
     assert dump[f"job:{job.id}"]["run_at"] == str(clock.now + due_in)
@@ -59,7 +59,7 @@ async def test_a_batch_tells_the_soonest_of_its_queues(shard, clock):
         shard.new_job("busy", delay_ms=5000),
     ]
 
-    assert await shard.jobs.enqueue(0, jobs) == (clock.now, 3000)
+    assert await shard.enqueue(jobs) == (clock.now, 3000)
 
     dump = await shard.dump()
     assert dump["queues"] == {"busy": clock.now + 3000, "shop": clock.now + 9000}
@@ -70,14 +70,14 @@ async def test_a_batch_tells_the_soonest_of_its_queues(shard, clock):
 async def test_it_tells_nothing_when_something_is_due_sooner(shard, clock):
     await shard.add(delay_ms=1000)
 
-    assert await shard.jobs.enqueue(0, [shard.new_job(delay_ms=1000)]) == (clock.now, None)
-    assert await shard.jobs.enqueue(0, [shard.new_job(delay_ms=999)]) == (clock.now, 999)
+    assert await shard.enqueue([shard.new_job(delay_ms=1000)]) == (clock.now, None)
+    assert await shard.enqueue([shard.new_job(delay_ms=999)]) == (clock.now, 999)
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "succeeded", "dead", "cancelled"])
 async def test_a_job_that_exists_is_left_as_it_is(shard, state):
     job = shard.new_job()
-    await shard.jobs.enqueue(0, [job])
+    await shard.enqueue([job])
     if state != "waiting":
         attempt = await shard.claim_one()
         ending = {"succeeded": shard.succeed, "dead": shard.die, "cancelled": shard.cancel}.get(state)
@@ -85,7 +85,7 @@ async def test_a_job_that_exists_is_left_as_it_is(shard, state):
             await shard.end(attempt, ending)
     before = await shard.dump()
 
-    _, due_in_ms = await shard.jobs.enqueue(0, [job])
+    _, due_in_ms = await shard.enqueue([job])
 
     assert (await shard.dump(), due_in_ms) == (before, None)
 
@@ -93,7 +93,7 @@ async def test_a_job_that_exists_is_left_as_it_is(shard, state):
 async def test_of_one_id_twice_in_a_batch_the_first_counts(shard):
     job = shard.new_job(delay_ms=1000)
 
-    await shard.jobs.enqueue(0, [job, type(job)(job.id, shard.spec("shop"))])
+    await shard.enqueue([job, type(job)(job.id, shard.spec("shop"))])
 
     assert (await shard.job(job.id))["lane"] == "default"
     assert "waiting:shop" not in await shard.dump()
@@ -102,7 +102,7 @@ async def test_of_one_id_twice_in_a_batch_the_first_counts(shard):
 async def test_it_wakes_nobody_for_a_paused_queue(shard, clock):
     await shard.configure(paused=True)
 
-    assert await shard.jobs.enqueue(0, [shard.new_job()]) == (clock.now, None)
+    assert await shard.enqueue([shard.new_job()]) == (clock.now, None)
 
     assert "queues" not in await shard.dump()
 
@@ -111,7 +111,7 @@ async def test_it_wakes_nobody_for_a_full_queue(shard, clock):
     await shard.configure(concurrency=1)
     await shard.run_one()
 
-    assert await shard.jobs.enqueue(0, [shard.new_job()]) == (clock.now, None)
+    assert await shard.enqueue([shard.new_job()]) == (clock.now, None)
 
     assert "queues" not in await shard.dump()
 
@@ -121,7 +121,7 @@ async def test_it_wakes_for_the_next_token_of_a_throttled_queue(shard, clock):
     await shard.run_one()
     await clock.advance(400)
 
-    assert await shard.jobs.enqueue(0, [shard.new_job()]) == (clock.now, 600)
+    assert await shard.enqueue([shard.new_job()]) == (clock.now, 600)
 
     assert (await shard.dump())["queues"] == {"default": clock.now + 600}
 

@@ -74,7 +74,7 @@ async def test_what_was_found_is_found_again_until_it_is_ended(shard, clock):
 async def test_a_renewed_lease_is_waited_for(shard, clock):
     attempt = await shard.run_one()
     await clock.advance(6000)
-    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+    await shard.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
     await clock.advance(4000)
 
     assert await expired(shard) == ([], 6000)

@@ -92,7 +92,7 @@ async def test_a_queue_that_is_offered_again_keeps_its_place(shard, clock):
     await clock.advance(1)
     await shard.add(1, "busy")
     await clock.advance(1)
-    assert await shard.jobs.enqueue(0, [shard.new_job("shop")]) == (clock.now, None)
+    assert await shard.enqueue([shard.new_job("shop")]) == (clock.now, None)
 
     assert (await shard.claim_one()).job_id == waits[0]
 

@@ -63,11 +63,17 @@ class StoreMachine(Model, RuleBasedStateMachine):
     # What is done, each with what must come of it.
 
     def enqueue(self, lane, count, delay_ms, timeout_ms, traits=""):
-        rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, traits, SPEC) for _ in range(count)]
-        self.do(self.shard.run("enqueue_jobs", rows))
+        rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, traits, "", SPEC) for _ in range(count)]
+        made = {"retention": self.shard.retention, "idempotency_ms": 1000}
+        *_, replies = self.do(self.shard.run("enqueue_jobs", rows, **made))
         named = traits.split()
         told: dict[str, Any] = {name: int(value) for name, value in zip(named[::2], named[1::2], strict=True)}
-        self.jobs |= {row[0]: Job(lane, self.now + delay_ms, timeout_ms, **told) for row in rows}
+        rates = [self.settings[lane.partition("#")[0]].get("rate"), self.per_key(lane).rate]
+        least = min([rate.burst for rate in rates if rate], default=math.inf)
+        is_too_dear = told.get("cost", 1) > least
+        assert {reply[0] for reply in replies} == {b"cost_exceeds_burst" if is_too_dear else b"created"}
+        if not is_too_dear:
+            self.jobs |= {row[0]: Job(lane, self.now + delay_ms, timeout_ms, **told) for row in rows}
 
     def claim(self, holder, limit):
         self.requests += 1
@@ -114,6 +120,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
         _, claimed, due_in_ms = self.do(
             self.shard.run(
                 "claim_jobs",
+                retention=self.shard.retention,
                 holder=holder,
                 request=request,
                 limit=limit,
@@ -166,7 +173,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
         is_current = bool(job) and job.state == "running" and job.is_named(number, nonce, job.attempt)
         if script == "renew_leases":
             rows = [(job_id, number, nonce)]
-            _, gone = self.do(self.shard.run(script, rows, holder=holder, lease_ms=self.shard.lease_ms))
+            _, gone, _ = self.do(self.shard.run(script, rows, holder=holder, lease_ms=self.shard.lease_ms))
             is_current = is_current and job.holder == holder
             assert gone == ([] if is_current else [job_id.encode()])
             if is_current:
@@ -305,7 +312,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
         if self.jobs:
             job_id = data.draw(st.sampled_from(sorted(self.jobs)))
             job = self.jobs[job_id]
-            reply, _ = self.do(self.shard.jobs.delete(job_id))
+            reply, _ = self.do(self.shard.delete(job_id))
             if job.state == "waiting":
                 job.outcome = "cancelled"
                 self.finish(job, "cancelled")

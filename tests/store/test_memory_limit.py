@@ -10,7 +10,7 @@ from coordinator.domain.schedule import Schedule
 from coordinator.errors import StoreUnavailable
 from coordinator.store.scripts import load
 
-FIRST_WRITES = {"enqueue_jobs", "put_schedule", "fire_schedule"}
+FIRST_WRITES = {"enqueue_jobs", "edit_job", "put_schedule", "fire_schedule"}
 """What makes something new. All other scripts free memory or move what is there."""
 
 DAY = 86_400_000
@@ -43,7 +43,7 @@ async def test_a_job_is_refused_and_nothing_is_left_of_it(real_shard, fill):
     await fill()
 
     jobs = [real_shard.new_job(), real_shard.new_job("shop", delay_ms=9)]
-    assert await refused(real_shard.jobs.enqueue(0, jobs)) == ("memory_limit", 503, 10)
+    assert await refused(real_shard.enqueue(jobs)) == ("memory_limit", 503, 10)
 
     assert await real_shard.dump() == before
 
@@ -85,7 +85,7 @@ async def test_the_whole_life_of_a_job_goes_on(real_shard, clock, fill):
         await fill()
 
     attempts = (await real_shard.claim(6)).attempts
-    assert await real_shard.jobs.renew(0, attempts, holder="r1", lease_ms=20_000) == set()
+    assert await real_shard.renew(0, attempts, holder="r1", lease_ms=20_000) == set()
     await real_shard.jobs.release(0, attempts[:1])
     await real_shard.jobs.detach(0, attempts[1:2])
     for attempt, ending, state in zip(
@@ -95,7 +95,7 @@ async def test_the_whole_life_of_a_job_goes_on(real_shard, clock, fill):
         strict=True,
     ):
         assert await real_shard.end(attempt, ending) == ("ok", state)
-    assert await real_shard.jobs.delete(attempts[4].job_id) == ("cancelled", "")
+    assert await real_shard.delete(attempts[4].job_id) == ("cancelled", "")
     await real_shard.configure(concurrency=1)
     assert len((await real_shard.claim()).attempts) == 1
     await later(60_000)
@@ -121,7 +121,7 @@ async def test_reads_go_on(real_shard, fill):
     await fill()
 
     assert (await real_shard.jobs.read(job_id)).state == "queued"
-    assert len((await real_shard.jobs.list(0, "default", "queued", after=None, limit=10)).jobs) == 1
+    assert len((await real_shard.jobs.page(0, "default", "queued", after=None, limit=10)).jobs) == 1
     assert (await real_shard.store.queues.read("default")).counts["queued"] == 1
     assert (await real_shard.jobs.poll(0))[0] == 0
     assert await real_shard.store.schedules.ids(10) == []
@@ -130,10 +130,10 @@ async def test_reads_go_on(real_shard, fill):
 async def test_what_was_refused_is_accepted_when_there_is_room_again(real_shard, fill):
     job = real_shard.new_job()
     await fill()
-    await refused(real_shard.jobs.enqueue(0, [job]))
+    await refused(real_shard.enqueue([job]))
     await empty(real_shard)
 
-    assert await real_shard.jobs.enqueue(0, [job]) == (real_shard.start, 0)
+    assert await real_shard.enqueue([job]) == (real_shard.start, 0)
 
 
 def test_only_what_makes_something_new_may_be_refused():

@@ -154,7 +154,7 @@ async def test_what_is_not_final_is_never_purged(shard, clock):
 
 async def test_an_entry_whose_jobs_were_all_deleted_is_dropped(shard, clock):
     (job_id,) = await finish(shard, clock, 1, apart=0)
-    await shard.jobs.delete(job_id)
+    await shard.delete(job_id)
     assert (await shard.jobs.poll(0))[3] == DAY
     await clock.advance(DAY)
 
@@ -174,7 +174,7 @@ async def test_jobs_finished_before_and_after_a_step_back_both_go(shard, clock):
 
 async def test_an_age_that_was_shortened_while_nothing_was_there_counts_for_what_comes(shard, clock):
     (job_id,) = await finish(shard, clock, 1, state="dead", apart=0)
-    await shard.jobs.delete(job_id)
+    await shard.delete(job_id)
     await shard.configure(retention={"dead": Retention(5000, 100)})
     await finish(shard, clock, 1, state="dead", apart=0)
     await clock.advance(5000)

@@ -34,7 +34,7 @@ async def bring(shard, clock, state):
     elif ending:
         await shard.end(attempt, ending)
     if state == "missing":
-        await shard.jobs.delete(attempt.job_id)
+        await shard.delete(attempt.job_id)
     await clock.advance(2000)
     return attempt
 
@@ -42,7 +42,7 @@ async def bring(shard, clock, state):
 async def say(shard, script, rows, *, holder="r1"):
     """The answer for each row, in words."""
     if script == "renew":
-        _, gone = await shard.run("renew_leases", rows, holder=holder, lease_ms=shard.lease_ms)
+        _, gone, _ = await shard.run("renew_leases", rows, holder=holder, lease_ms=shard.lease_ms)
         return ["gone" if row[0].encode() in gone else "renewed" for row in rows]
     told = [(*row, "") for row in rows] if script == "detach" else rows
     _, replies, *_ = await shard.run(f"{script}_jobs", told)
@@ -75,7 +75,7 @@ async def test_another_holder_does_not_renew(shard, clock):
     attempt = await bring(shard, clock, "running")
     before = await shard.dump()
 
-    assert await shard.jobs.renew(0, [attempt], holder="r2", lease_ms=9000) == {attempt.job_id}
+    assert await shard.renew(0, [attempt], holder="r2", lease_ms=9000) == {attempt.job_id}
 
     assert await shard.dump() == before
 
@@ -85,7 +85,7 @@ async def test_a_lease_is_renewed_from_now_on(shard, clock):
     await clock.advance(4000)
     before = await shard.dump()
 
-    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
+    assert await shard.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
 
     before["running:default"][attempt.job_id] = clock.now + shard.lease_ms
     assert await shard.dump() == before
@@ -95,7 +95,7 @@ async def test_no_lease_goes_beyond_the_deadline(shard, clock):
     attempt = await shard.run_one(timeout_ms=12_000)
     await clock.advance(4000)
 
-    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+    await shard.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
 
     assert (await shard.dump())["running:default"] == {attempt.job_id: shard.start + 12_000}
 
@@ -104,7 +104,7 @@ async def test_a_lapsed_lease_can_be_renewed_until_someone_ends_it(shard, clock)
     attempt = await shard.run_one()
     await clock.advance(shard.lease_ms + 1)
 
-    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
+    assert await shard.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms) == set()
 
     assert await shard.jobs.expired(0) == []
 
@@ -113,7 +113,7 @@ async def test_a_lease_renewed_after_the_clock_stepped_back_is_found_when_it_lap
     attempt = await shard.run_one()
     await clock.advance(-8000)
 
-    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+    await shard.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
 
     await clock.advance(shard.lease_ms)
     assert (await shard.jobs.poll(0))[1] == 0
@@ -126,7 +126,7 @@ async def test_of_many_only_the_lost_are_named(shard):
     await shard.end(attempts[1], shard.succeed)
     await shard.end(attempts[3], shard.retry)
 
-    assert await shard.jobs.renew(0, attempts, holder="r1", lease_ms=1000) == {attempts[1].job_id, attempts[3].job_id}
+    assert await shard.renew(0, attempts, holder="r1", lease_ms=1000) == {attempts[1].job_id, attempts[3].job_id}
 
 
 async def test_more_than_a_batch_is_renewed_detached_and_released(shard, clock):
@@ -136,7 +136,7 @@ async def test_more_than_a_batch_is_renewed_detached_and_released(shard, clock):
         attempts += (await shard.claim(100)).attempts
     await clock.advance(1000)
 
-    assert await shard.jobs.renew(0, attempts[:250], holder="r1", lease_ms=shard.lease_ms) == set()
+    assert await shard.renew(0, attempts[:250], holder="r1", lease_ms=shard.lease_ms) == set()
     await shard.jobs.detach(0, attempts[:210])
     scores = (await shard.dump())["running:default"]
     wanted = [shard.timeout_ms] * 210 + [1000 + shard.lease_ms] * 40 + [shard.lease_ms] * 50
@@ -219,7 +219,7 @@ async def test_a_released_attempt_is_over(shard):
 
     assert await say(shard, "release", [(attempt.job_id, 1, attempt.nonce)]) == ["stale"]
     assert await say(shard, "detach", [(attempt.job_id, 1, attempt.nonce)]) == ["stale"]
-    assert await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=1) == {attempt.job_id}
+    assert await shard.renew(0, [attempt], holder="r1", lease_ms=1) == {attempt.job_id}
 
     assert await shard.dump() == before
 

@@ -51,10 +51,10 @@ def ending_of(attempt, verb, outcome):
 
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "enqueue_jobs": lambda s: (
-        [("new1", "shop", 0, 0, 60_000, "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "{}")],
-        {},
+        [("new1", "shop", 0, 0, 60_000, "", "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "", "{}")],
+        {"retention": s["retention"], "idempotency_ms": 60_000},
     ),
-    "claim_jobs": lambda s: ([], BATCH),
+    "claim_jobs": lambda s: ([], BATCH | {"retention": s["retention"]}),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
     "detach_jobs": lambda s: ([(*row_of(attempt), "202") for attempt in s["running"]], {}),
     "release_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
@@ -70,7 +70,17 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     ),
     "expired_jobs": lambda s: ([], {"limit": 10}),
     "purge_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
-    "delete_job": lambda s: ([], {"retention": s["retention"], "id": s["waiting"], "request": "d1"}),
+    "change_jobs": lambda s: ([(s["waiting"],)], {"retention": s["retention"], "verb": "delete", "request": "d1"}),
+    "edit_job": lambda s: (
+        [],
+        {"id": s["waiting"], "edits": "0", "lane": "default", "run_at": "", "delay_ms": 5000, "traits": "priority 3"}
+        | {"spec": "{}"},
+    ),
+    "beat_jobs": lambda s: (
+        [(*row_of(attempt), 50, "half", 5000) for attempt in s["running"]],
+        {"window_ms": 86_400_000},
+    ),
+    "expire_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
     "configure_lane": lambda s: ([], {"name": "shop#a", "action": "pause"}),
     "delete_queue": lambda s: ([], {"name": "b"}),
@@ -90,7 +100,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
 CHANGES_NOTHING = {"due_schedules"}
 """What writes only to mend: in a sound keyspace it changes nothing."""
 
-IS_ANOTHER_CALL_LATER = {"claim_jobs", "expired_jobs", "purge_jobs"}
+IS_ANOTHER_CALL_LATER = {"beat_jobs", "claim_jobs", "expire_jobs", "expired_jobs", "purge_jobs"}
 """What takes or finds whatever is due by then."""
 
 
@@ -100,6 +110,7 @@ async def seeded(shard, clock):
     await shard.configure(rate=shard.rate(1, 1000, 12), retention={"cancelled": Retention(86_400_000, 1)})
     await shard.configure("b")
     await shard.add(13)
+    await shard.add(1, "busy", delay_ms=90_000_000, expires_ms=86_400_000 - 90_000_000)
     for attempt, ending in zip(
         (await shard.claim(4)).attempts, (shard.succeed, shard.cancel, shard.retry, shard.lost), strict=True
     ):

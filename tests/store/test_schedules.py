@@ -11,7 +11,7 @@ from coordinator.domain.job import Spec
 from coordinator.domain.recurrence import Rule
 from coordinator.domain.schedule import Schedule, tick_id
 from coordinator.errors import NotFound
-from coordinator.store.jobs import NewJob
+from coordinator.store.records import NewJob
 from coordinator.store.schedules import StoredSchedule
 
 HOURLY = Schedule(Rule(every_ms=3_600_000), Spec("report", msgspec.Raw(b'{"a":[]}'), "shop", timeout_ms=60_000))

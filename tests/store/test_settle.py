@@ -76,7 +76,7 @@ async def bring(shard, clock, state):
     """A job in a state of the table."""
     job_id = await shard.add_one()
     if state == "missing":
-        assert [await shard.jobs.delete(job_id) for _ in range(2)] == [("cancelled", ""), ("erased", "")]
+        assert [await shard.delete(job_id) for _ in range(2)] == [("cancelled", ""), ("erased", "")]
     elif state == "released":
         await shard.jobs.release(0, [await shard.claim_one(request="now")])
     elif state != "fresh":
@@ -230,14 +230,14 @@ async def test_a_success_of_an_older_attempt_ends_the_one_that_runs(shard, clock
     dump = await shard.dump()
     assert "running:default" not in dump
     assert {"holder", "deadline_at"}.isdisjoint(dump[f"job:{newer.job_id}"])
-    assert await shard.jobs.renew(0, [newer], holder="r2", lease_ms=1000) == {newer.job_id}
+    assert await shard.renew(0, [newer], holder="r2", lease_ms=1000) == {newer.job_id}
     assert await shard.end(newer, shard.retry) == ("stale_receipt", "succeeded")
 
 
 async def test_a_lapsed_attempt_is_ended_only_while_its_lease_has_lapsed(shard, clock):
     attempt = await shard.run_one()
     await clock.advance(shard.lease_ms)
-    await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=1)
+    await shard.renew(0, [attempt], holder="r1", lease_ms=1)
     before = await shard.dump()
 
     assert await shard.end(attempt, shard.lost, lapsed=True) == ("stale_receipt", "running")
@@ -298,7 +298,7 @@ async def test_a_batch_is_answered_row_by_row(shard):
 async def test_a_user_that_cancelled_first_has_the_word(shard, clock):
     attempt = await shard.run_one()
     await shard.end(attempt, shard.retry)
-    await shard.jobs.delete(attempt.job_id)
+    await shard.delete(attempt.job_id)
 
     assert await shard.end(attempt, shard.succeed) == ("stale_receipt", "cancelled")
     assert (await shard.job(attempt.job_id))["reason"] == "user"

@@ -4,21 +4,23 @@
 -- due is not looked at. In a lane the lower priority number goes first. The attempt is counted here; its nonce is the
 -- claim's own random id.
 --
--- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, spec}, ...}, due_in_ms}; `due_in_ms` is 0 when
--- more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
+-- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, earlier, spec}, ...}, due_in_ms}; `earlier` counts the calls
+-- before a person had it tried anew. `due_in_ms` is 0 when more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
 -- flags: allow-oom
 
+-- @include lib/cancel
 -- @include lib/circuit
+-- @include lib/fence
 -- @include lib/running
 -- @include lib/wheel
 -- @include lib/waiting
 
-local holder = ARGV[1] -- the replica that takes the leases
-local request = ARGV[2] -- this claim's random id, the nonce of all its attempts
-local limit = tonumber(ARGV[3]) -- jobs, at the most
-local bytes_limit = tonumber(ARGV[4]) -- of their specs together; one job is taken whatever its size
-local lease_ms = tonumber(ARGV[5])
-local circuit_open_ms = tonumber(ARGV[6]) -- for queues without a setting of their own
+local holder = ARGV[2] -- the replica that takes the leases
+local request = ARGV[3] -- this claim's random id, the nonce of all its attempts
+local limit = tonumber(ARGV[4]) -- jobs, at the most
+local bytes_limit = tonumber(ARGV[5]) -- of their specs together; one job is taken whatever its size
+local lease_ms = tonumber(ARGV[6])
+local circuit_open_ms = tonumber(ARGV[7]) -- for queues without a setting of their own
 
 local claimed = {}
 local claimed_ids = {}
@@ -26,15 +28,16 @@ local bytes = 0
 
 local function claimed_job(id, field)
   return { id, tonumber(field.attempt), tonumber(field.deadline_at), tonumber(field.lost or 0),
-    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), field.spec }
+    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec }
 end
 
 local function fields_of(id)
   local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
-    "outcome", "state", "nonce", "deadline_at", "cost")
+    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
     throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
-    cost = tonumber(value[11] or 1) }
+    cost = tonumber(value[11] or 1), heartbeat_ms = tonumber(value[12] or nil), expires_at = tonumber(value[13] or nil),
+    earlier = value[14] }
 end
 
 local function start_attempt(lane, id, field)
@@ -42,6 +45,11 @@ local function start_attempt(lane, id, field)
   if field.outcome then redis.call("HDEL", job_key(id), "outcome") end
   field.attempt = tonumber(field.attempt) + 1
   field.deadline_at = now + tonumber(field.timeout_ms)
+  if field.expires_at then redis.call("ZREM", expiries_key, id) end
+  if field.heartbeat_ms then
+    redis.call("HSET", job_key(id), "ends_at", field.deadline_at)
+    field.deadline_at = math.min(field.deadline_at, now + field.heartbeat_ms)
+  end
   local worker = worker_of(field.spec) or ""
   begin_probe(lane.queue, worker, lane.queue.circuit_open_ms or circuit_open_ms)
   redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "worker", worker,
@@ -67,6 +75,11 @@ local function put_off(lane, priority, id, field, opens_at)
   put_waiting(id, lane.name, priority, run_at, tonumber(field.attempt))
 end
 
+-- Once it has been called it is not given up for its age any more.
+local function has_expired(field)
+  return field.expires_at and field.expires_at <= now and field.attempt == "0" and not field.snoozes and not field.throttles
+end
+
 -- Returns how many were taken of one line, and what stopped it: "heavy" when the claim is full of bytes, "lane" or "queue"
 -- when one of them cannot pay.
 local function claim_from_line(lane, priority, want)
@@ -75,7 +88,9 @@ local function claim_from_line(lane, priority, want)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, want)) do
     local field = fields_of(id)
     local opens_at = field.spec and circuit_instant(lane.queue, field.spec)
-    if opens_at and opens_at > now then
+    if field.spec and has_expired(field) then
+      cancel_waiting(load_attempt(id), "expired")
+    elseif opens_at and opens_at > now then
       put_off(lane, priority, id, field, opens_at)
     elseif field.spec then
       stop = bytes > 0 and bytes + #field.spec > bytes_limit and "heavy" or pay(lane, field.cost)

@@ -2,19 +2,85 @@
 --
 -- A job that exists already was made by this very call, whose reply was lost; it is left as it is.
 --
--- Returns {"ok", now, due_in_ms}; `due_in_ms` is how soon the shard has something to claim if these jobs made that
--- sooner, else -1.
+-- Returns {"ok", now, due_in_ms, {{reply, ...}, ...}}; `due_in_ms` is how soon the shard has something to claim if these jobs
+-- made that sooner, else -1; and a reply per row:
+--   {"created"}
+--   {"replayed", id, created_at, run_at}  the same request was answered with this job before
+--   {"idempotency_mismatch"}              another request was made with this idempotency key
+--   {"duplicate", id}                     this job has the unique handle, and is kept
+--   {"unique_conflict", id}               the same, and the caller wants to be refused
+--   {"cost_exceeds_burst", burst}         it would wait for ever
 
+-- @include lib/cancel
 -- @include lib/create
+-- @include lib/fence
 -- @include lib/rows
 
--- Rows from ARGV[1], each: id, lane, run_at, delay_ms, timeout_ms, traits, spec
+local idempotency_ms = ARGV[2] -- how long a request is remembered
+-- Rows from ARGV[3], each: id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec
 
-for id, lane, run_at, delay_ms, timeout_ms, traits, spec in each_row(1, 7) do
-  if redis.call("EXISTS", job_key(id)) == 0 then
-    -- A time in the past means now, and takes its place in the line now.
-    create_job(id, lane, math.max(now + tonumber(delay_ms), tonumber(run_at)), timeout_ms, traits, spec)
+-- Which states a handle is unique among.
+local GROUPS = {
+  waiting = { waiting = true },
+  incomplete = { waiting = true, running = true },
+  all = { waiting = true, running = true, succeeded = true, dead = true, cancelled = true, erased = true },
+}
+
+local function answered_before(guard)
+  local known = guard.idempotency and redis.call("GET", idempotency_key(guard.idempotency))
+  if not known then return nil end
+  local fingerprint, id, created_at, run_at = string.match(known, "^(%S+) (%S+) (%S+) (%S+)$")
+  if fingerprint ~= guard.fingerprint then return { "idempotency_mismatch" } end
+  return { "replayed", id, tonumber(created_at), tonumber(run_at) }
+end
+
+-- The job that has the handle, if that is in the way.
+local function rival_of(queue, trait, guard)
+  local id = redis.call("GET", unique_key(queue, trait.unique))
+  if not id then return nil end
+  local rival = load_attempt(id)
+  rival.state = rival.state or "erased"
+  if not GROUPS[guard.unique_states][rival.state] then return nil end
+  local created_at = redis.call("HGET", job_key(id), "created_at")
+  if guard.unique_ms and created_at and created_at + guard.unique_ms <= now then return nil end
+  return rival
+end
+
+local function refused_as_duplicate(lane, trait, guard)
+  local rival = trait.unique and rival_of(queue_of(lane), trait, guard)
+  if not rival then return nil end
+  if guard.on_conflict == "reject" then return { "unique_conflict", rival.id } end
+  if guard.on_conflict ~= "replace" or rival.state ~= "waiting" then return { "duplicate", rival.id } end
+  cancel_waiting(rival, "superseded")
+end
+
+local function refused_for_cost(lane, trait)
+  if not trait.cost then return nil end
+  local loaded = load_lane(lane)
+  for _, limited in ipairs({ loaded, loaded.queue }) do
+    local burst = limited.bucket and limited.bucket.burst
+    if burst and tonumber(trait.cost) > burst then return { "cost_exceeds_burst", string.format("%.9g", burst) } end
   end
 end
 
-return { "ok", now, offer_touched() }
+local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
+  if redis.call("EXISTS", job_key(id)) == 1 then return { "created" } end
+  local trait, guard = read_pairs(traits), read_pairs(guards)
+  local refused = answered_before(guard) or refused_for_cost(lane, trait) or refused_as_duplicate(lane, trait, guard)
+  if refused then return refused end
+  create_job(id, lane, run_at, timeout_ms, traits, spec)
+  if guard.idempotency then
+    local answer = guard.fingerprint .. " " .. id .. " " .. now .. " " .. string.format("%.0f", run_at)
+    redis.call("SET", idempotency_key(guard.idempotency), answer, "PX", idempotency_ms)
+  end
+  return { "created" }
+end
+
+local replies = {}
+for id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec in each_row(3, 8) do
+  -- A time in the past means now, and takes its place in the line now.
+  local due_at = math.max(now + tonumber(delay_ms), tonumber(run_at))
+  replies[#replies + 1] = enqueue(id, lane, due_at, timeout_ms, traits, guards, spec)
+end
+
+return { "ok", now, offer_touched(), replies }

@@ -16,7 +16,11 @@ local function read_expired(queue)
   local ids = redis.call("ZRANGEBYSCORE", running_key(queue), "-inf", now, "LIMIT", 0, limit - #expired)
   for _, id in ipairs(ids) do
     local job = load_attempt(id)
-    if job.state then
+    if job.holder and job.heard and job.deadline_at > now then
+      -- The function has told that it goes on: it needs no replica to hold its call.
+      redis.call("HDEL", job_key(id), "holder")
+      redis.call("ZADD", running_key(queue), job.deadline_at, id)
+    elseif job.state then
       local kind = job.holder and job.deadline_at > now and "lost" or "timeout"
       expired[#expired + 1] = { id, job.attempt, job.nonce, kind, job.lost, job.snoozes, job.throttles,
         redis.call("HGET", job_key(id), "spec"), redis.call("HGET", job_key(id), "answered") or "" }

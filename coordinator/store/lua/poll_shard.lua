@@ -1,7 +1,8 @@
--- Read how soon the shard has something to do: four instants in one trip.
+-- Read how soon the shard has something to do: five instants in one trip.
 --
--- Returns {"ok", claim_in, expire_in, fire_in, purge_in} in ms: 0 is now, -1 is never.
+-- Returns {"ok", claim_in, lapse_in, fire_in, purge_in, expire_in} in ms: 0 is now, -1 is never.
 
 -- @include lib/wheel
 
-return { "ok", due_in(queues_key), due_in(deadlines_key), due_in(schedules_key), due_in(purges_key) }
+return { "ok", due_in(queues_key), due_in(deadlines_key), due_in(schedules_key), due_in(purges_key),
+  due_in(expiries_key) }

@@ -28,7 +28,7 @@ for id, attempt, nonce in each_row(1, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
     drop_running(id, job.lane)
-    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "worker")
+    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "worker", "ends_at")
     redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt - 1, "run_at", now)
     put_waiting(id, job.lane, job.priority, now, job.attempt - 1)
     refund_job(job)

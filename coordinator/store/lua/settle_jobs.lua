@@ -96,14 +96,26 @@ end
 local function leave_index(job)
   if job.state == "running" then
     drop_running(job.id, job.lane)
-    redis.call("HDEL", job_key(job.id), "holder", "deadline_at", "answered")
+    redis.call("HDEL", job_key(job.id), "holder", "deadline_at", "answered", "ends_at", "heard")
   else
     drop_waiting(job.id, job.lane, job.priority, job.attempt)
+    redis.call("ZREM", expiries_key, job.id)
+  end
+end
+
+-- What the job says itself about its end: it was to be stopped, or has been tried for long enough.
+local function overrule(job, row)
+  if job.state ~= "running" or row.verb == "succeed" or row.verb == "cancel" then return end
+  if job.cancel_requested then
+    row.verb, row.reason = "cancel", "user"
+  elseif row.verb ~= "die" and job.retry_ms and now + row.delay_ms > job.first_at + job.retry_ms then
+    row.verb, row.reason = "die", row.verb == "spare" and row.outcome .. "_out" or "retry_duration_exhausted"
   end
 end
 
 local function wait_again(job, row)
   local run_at = now + tonumber(row.delay_ms)
+  if job.retry_ms then redis.call("HSET", job_key(job.id), "first_at", job.first_at) end
   local spent = job.attempt
   if row.verb == "spare" then
     spent = spent - 1
@@ -134,6 +146,7 @@ local function settle(row)
     log_stale(row.id, attempt_entry({}, attempt, "stale", row.http_status, row.error))
   end
   if refused then return { refused, job.state or "" } end
+  overrule(job, row)
   leave_index(job)
   if job.state == "running" then heed(job, row) end
   note_worker(job, row)

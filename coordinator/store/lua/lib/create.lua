@@ -1,16 +1,25 @@
 -- A new job.
 
+-- @include lib/erase
+-- @include lib/rows
 -- @include lib/waiting
 
 -- `traits` are pairs of a field and its value, for what most jobs do not have: `priority`, `cost`, …
 local function create_job(id, lane, run_at, timeout_ms, traits, spec)
-  local trait = {}
-  for field, value in string.gmatch(traits, "(%S+) (%S+)") do
-    trait[field] = value
-    redis.call("HSET", job_key(id), field, value)
-  end
+  local trait = read_pairs(traits)
+  for field, value in pairs(trait) do redis.call("HSET", job_key(id), field, value) end
   redis.call("HSET", job_key(id), "state", "waiting", "lane", lane, "attempt", 0,
     "run_at", run_at, "created_at", now, "timeout_ms", timeout_ms, "spec", spec)
   redis.call("SADD", known_queues_key, queue_of(lane))
+  for _, index in ipairs(belongings(trait.tags, trait.schedule, trait.batch)) do redis.call("ZADD", index, now, id) end
+  if trait.expires_ms then
+    local expires_at = string.format("%.0f", run_at + trait.expires_ms)
+    redis.call("HSET", job_key(id), "expires_at", expires_at)
+    redis.call("ZADD", expiries_key, expires_at, id)
+  end
+  if trait.unique then
+    redis.call("SET", unique_key(queue_of(lane), trait.unique), id)
+    if trait.unique_ms then redis.call("HSET", job_key(id), "unique_until", string.format("%.0f", now + trait.unique_ms)) end
+  end
   put_waiting(id, lane, tonumber(trait.priority or PRIORITY_DEFAULT), run_at, 0)
 end

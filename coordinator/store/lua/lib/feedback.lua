@@ -3,6 +3,7 @@
 -- The lower of both views counts: others may use the same allowance, and two clocks never agree to the millisecond.
 
 -- @include lib/limits
+-- @include lib/rows
 
 local RESERVE = 1 / 40 -- of the other side's whole; left alone, because calls take different times to get there
 local BLOCK_LIMIT_MS = 300000 -- A lane asks again after this; the job that was told so waits as long as it was told.
@@ -31,8 +32,8 @@ end
 
 -- `limits` are pairs of a name and a number: `remaining`, `max`, `rate` per second, `cost`. The job's slots are free already.
 local function heed_limits(job, limits)
-  local lane, told = load_lane(job.lane), {}
-  for name, value in string.gmatch(limits, "(%S+) (%S+)") do told[name] = tonumber(value) end
+  local lane, told = load_lane(job.lane), read_pairs(limits)
+  for name, value in pairs(told) do told[name] = tonumber(value) end
   if lane.bucket then
     correct_bucket(lane.bucket, job, told)
     lane.seen_burst, lane.seen_limit = told.max or lane.seen_burst, told.rate or lane.seen_limit

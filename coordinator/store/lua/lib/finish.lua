@@ -3,8 +3,7 @@
 -- Each job that finishes beyond the number pushes out the oldest, two at a time so that a lowered number is reached,
 -- so memory is bounded at every moment. Age is the purge's.
 
--- @include lib/clock
--- @include lib/keys
+-- @include lib/erase
 
 local retention = ARGV[1] -- defaults as `succeeded_age succeeded_count dead_age dead_count cancelled_age cancelled_count`, ms
 
@@ -29,8 +28,6 @@ local function retention_of(state, queue)
   end
   return known_retention[name]
 end
-
-local function erase_job(id) redis.call("DEL", job_key(id), attempts_key(id)) end
 
 -- On a whole second, so that what finishes together is purged together.
 local function purge_instant(finished_at, age_ms) return math.ceil((finished_at + age_ms) / 1000) * 1000 end

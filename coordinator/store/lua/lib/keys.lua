@@ -12,6 +12,8 @@ local purges_key = shard .. ":purges" -- zset: `<state>:<queue>` -> when its old
 local known_queues_key = shard .. ":known_queues" -- set: every queue that ever had a job or settings
 local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick; inf when there is none
 
+local expiries_key = shard .. ":expiries" -- zset: job -> when it is given up if it has not started
+
 local function job_key(id) return shard .. ":job:" .. id end -- hash
 local function attempts_key(id) return shard .. ":attempts:" .. id end -- list of JSON
 local function lanes_key(queue) return shard .. ":lanes:" .. queue end -- zset: lane -> instant (the inner wheel)
@@ -25,6 +27,11 @@ local function queue_key(queue) return shard .. ":queue:" .. queue end -- hash: 
 local function failures_key(queue) return shard .. ":failures:" .. queue end -- hash: worker -> failures in a row
 local function circuits_key(queue) return shard .. ":circuits:" .. queue end -- zset: worker whose jobs wait -> when one is tried
 local function schedule_key(id) return shard .. ":schedule:" .. id end -- hash
+local function tag_key(tag) return shard .. ":tag:" .. tag end -- zset: job -> created-at
+local function runs_key(schedule) return shard .. ":runs:" .. schedule end -- zset: job of a schedule -> created-at
+local function members_key(batch) return shard .. ":members:" .. batch end -- zset: job of a batch -> created-at
+local function unique_key(queue, handle) return shard .. ":unique:" .. queue .. "#" .. handle end -- string: the job that has it
+local function idempotency_key(handle) return shard .. ":idempotency:" .. handle end -- string: what was answered to a request
 local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
 
 -- zset: job -> run-at. A lane has one line for each priority; that of the usual one bears no number.

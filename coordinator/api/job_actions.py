@@ -1,0 +1,100 @@
+"""`/job/:id`, what people do to a job: change, cancel, delete, retry, run."""
+
+from litestar import Response, delete, patch, post
+from litestar.params import FromPath, RawBody
+
+from coordinator.api.answers import job_answer, json_response
+from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_start_of
+from coordinator.api.reading import decode, decode_query
+from coordinator.engine.replica import Replica
+from coordinator.errors import Conflict, NotFound
+from coordinator.store.jobs import Change, Settled, job_not_found
+
+_EDIT_TRIES = 3
+
+
+@delete("/job/{job_id:str}", status_code=200)
+async def delete_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
+    """Cancel a job that waits, erase one that is final, delete a schedule; with `force` ask one that runs to stop."""
+    replica = replica_of(request)
+    query = decode_query(request.query_params, ForceQuery)
+    changed = await change(replica, "delete", job_id)
+    if changed.reply == "invalid_state" and query.force:
+        changed = await change(replica, "cancel", job_id)
+    match changed.reply:
+        case "erased":
+            return json_response({"id": job_id, "erased": True})
+        case "invalid_state":
+            detail = "The job is running; ?force=true asks its function to stop, or wait until the attempt is over."
+            raise Conflict("invalid_state", detail, state=changed.state)
+        case "job_not_found":
+            return await _delete_schedule(replica, job_id)
+    return json_response(job_answer(await replica.store.jobs.read(job_id)))
+
+
+@post("/job/{job_id:str}/cancel", status_code=200)
+async def cancel_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
+    """Cancel a job that waits; ask the function of one that runs to stop (`cancelRequested` of its next heartbeat)."""
+    return await _act(request, "cancel", job_id, "only a job that waits or runs can be cancelled")
+
+
+@post("/job/{job_id:str}/retry", status_code=200)
+async def retry_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
+    """Have a dead or cancelled job tried anew, with all its attempts."""
+    return await _act(request, "retry", job_id, "only a dead or cancelled job can be tried anew")
+
+
+@post("/job/{job_id:str}/run", status_code=200)
+async def run_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
+    """Make a job that waits for its time due now. The limits of its queue still hold."""
+    return await _act(request, "run", job_id, "only a job that waits can be made due")
+
+
+@patch("/job/{job_id:str}", status_code=200)
+async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """Change what a job that waits is to do, or when."""
+    replica = replica_of(request)
+    asked = decode(body, EditBody)
+    for _ in range(_EDIT_TRIES):
+        job = await replica.store.jobs.read(job_id)
+        run_at, delay_ms = new_start_of(asked)
+        edited, due_in_ms = await replica.store.jobs.edit(
+            job, edited_spec(job.spec, asked), run_at=run_at, delay_ms=delay_ms
+        )
+        match edited.reply:
+            case "ok":
+                replica.wake(replica.store.jobs.shard_of(job_id), due_in_ms)
+                return json_response(job_answer(await replica.store.jobs.read(job_id)))
+            case "invalid_state":
+                detail = "Only a job that waits can be changed."
+                raise Conflict("invalid_state", detail, state=edited.state)
+            case "job_not_found":
+                raise job_not_found(job_id)
+    raise Conflict("invalid_state", "Others keep changing this job; try again.", state="queued")
+
+
+async def change(replica: Replica, verb: Change, job_id: str) -> Settled:
+    """Do it to one job. Raises `NotFound` only for what is no id at all."""
+    shard = replica.store.jobs.shard_of(job_id)
+    (changed,), due_in_ms = await replica.store.jobs.change(shard, verb, [job_id])
+    replica.wake(shard, due_in_ms)
+    return changed
+
+
+async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Response[bytes]:
+    replica = replica_of(request)
+    changed = await change(replica, verb, job_id)
+    if changed.reply == "job_not_found":
+        raise job_not_found(job_id)
+    if changed.reply == "invalid_state":
+        raise Conflict("invalid_state", f"The job is {changed.state}; {else_}.", state=changed.state)
+    return json_response(job_answer(await replica.store.jobs.read(job_id)))
+
+
+async def _delete_schedule(replica: Replica, schedule_id: str) -> Response[bytes]:
+    try:
+        await replica.store.schedules.delete(schedule_id)
+    except NotFound:
+        raise job_not_found(schedule_id) from None
+    return json_response({"id": schedule_id, "erased": True})

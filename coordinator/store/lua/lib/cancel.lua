@@ -1,0 +1,12 @@
+-- The end of a job that waits and is not wanted any more.
+
+-- @include lib/finish
+-- @include lib/waiting
+
+-- `job` is as `load_attempt` gives it.
+local function cancel_waiting(job, reason)
+  drop_waiting(job.id, job.lane, job.priority, job.attempt)
+  redis.call("ZREM", expiries_key, job.id)
+  redis.call("HSET", job_key(job.id), "state", "cancelled", "reason", reason, "outcome", "cancelled", "finished_at", now)
+  finish_job(job.id, "cancelled", job.queue)
+end

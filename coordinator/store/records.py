@@ -1,0 +1,191 @@
+"""Jobs as the scripts are told of them, and as they tell of them: rows and views.
+
+What a script has to know of a job's spec are its *traits*, fields of the job's hash that most jobs do not have; the
+spec itself is JSON that no script looks into.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from coordinator.domain.job import PRIORITY_DEFAULT, UNREADABLE, Job, LogEntry, Reason, Spec, Tally, shown_state
+from coordinator.domain.outcome import Limits
+from coordinator.domain.settlement import Settlement
+from coordinator.domain.unique import digest
+
+log = logging.getLogger(__name__)
+
+Value = str | bytes | int | float
+
+_TALLY = (b"attempt", b"lost", b"snoozes", b"throttles", b"earlier")
+
+_spec_decoder = msgspec.json.Decoder(Spec)
+_log_decoder = msgspec.json.Decoder(list[LogEntry])
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be accepted: due at `run_at` (Unix ms), or `delay_ms` after the script's now, whichever is later.
+
+    `idempotency` is the caller's key for the request, and what the request was, both as digests.
+    """
+
+    id: str
+    spec: Spec
+    run_at: int = 0
+    delay_ms: int = 0
+    idempotency: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An attempt's end, to be applied. Without `attempt` or `nonce` the current attempt is meant.
+
+    `lapsed` says that nobody but the clock ends the attempt: it is left alone if its lease was renewed meanwhile.
+    """
+
+    job_id: str
+    settlement: Settlement
+    attempt: int | None = None
+    nonce: str = ""
+    lapsed: bool = False
+
+
+def enqueue_row(job: NewJob) -> tuple[Value, ...]:
+    """A job for `enqueue_jobs`."""
+    timeout_ms, traits, spec = kept_of(job.spec)
+    guards = " ".join(f"{name} {value}" for name, value in _guards(job))
+    return job.id, lane_of(job.spec), job.run_at, job.delay_ms, timeout_ms, traits, guards, spec
+
+
+def lane_of(spec: Spec) -> str:
+    """The part of the queue that the job waits in."""
+    return spec.queue if spec.key is None else f"{spec.queue}#{spec.key}"
+
+
+def kept_of(spec: Spec) -> tuple[int, str, bytes]:
+    """What the scripts need to know of a spec, and the spec as it is kept; the args are the caller's own bytes."""
+    return spec.timeout_ms, " ".join(f"{name} {value}" for name, value in _traits(spec)), _encoder.encode(spec)
+
+
+def _traits(spec: Spec) -> Iterator[tuple[str, object]]:
+    """The fields of a job's hash that most jobs do not have; no value holds a space."""
+    if spec.priority != PRIORITY_DEFAULT:
+        yield "priority", spec.priority
+    if spec.cost != 1:
+        yield "cost", f"{spec.cost:.9g}"
+    if spec.heartbeat_ms is not None:
+        yield "heartbeat_ms", spec.heartbeat_ms
+    if spec.expires_ms is not None:
+        yield "expires_ms", spec.expires_ms
+    if spec.max_retry_ms is not None:
+        yield "retry_ms", spec.max_retry_ms
+    if spec.tags:
+        yield "tags", ",".join(spec.tags)
+    if spec.schedule_id is not None:
+        yield "schedule", spec.schedule_id
+    if spec.batch_id is not None:
+        yield "batch", spec.batch_id
+    if spec.unique is not None:
+        yield "unique", digest(spec.unique.handle)
+        if spec.unique.states == "all" and spec.unique.period_ms is not None:
+            yield "unique_ms", spec.unique.period_ms
+
+
+def _guards(job: NewJob) -> Iterator[tuple[str, object]]:
+    """What may speak against accepting a job."""
+    if job.idempotency is not None:
+        yield "idempotency", job.idempotency[0]
+        yield "fingerprint", job.idempotency[1]
+    unique = job.spec.unique
+    if unique is not None:
+        yield "unique_states", unique.states
+        yield "on_conflict", unique.on_conflict
+        if unique.period_ms is not None:
+            yield "unique_ms", unique.period_ms
+
+
+def read_spec(job_id: bytes, spec: bytes) -> Spec:
+    """A spec as it was kept, `UNREADABLE` if this version cannot read it."""
+    try:
+        return _spec_decoder.decode(spec)
+    except msgspec.DecodeError as error:
+        # One job that another version wrote must not keep the others of its batch from being read.
+        log.warning("a job cannot be read", extra={"job": job_id.decode(), "error": str(error)})
+        return UNREADABLE
+
+
+def settle_row(end: Ended) -> tuple[Value, ...]:
+    """An ending for `settle_jobs`."""
+    settlement = end.settlement
+    return (
+        end.job_id,
+        "" if end.attempt is None else end.attempt,
+        end.nonce,
+        "1" if end.lapsed else "",
+        settlement.verb,
+        settlement.outcome,
+        settlement.delay_ms,
+        settlement.reason,
+        settlement.error,
+        settlement.result,
+        "" if settlement.http_status is None else settlement.http_status,
+        "" if settlement.limits is None else _limits(settlement.limits),
+    )
+
+
+def _limits(limits: Limits) -> str:
+    named = {
+        "remaining": limits.remaining,
+        "max": limits.maximum,
+        "rate": limits.restore_rate,
+        "cost": limits.cost,
+    }
+    return " ".join(f"{name} {value:.9g}" for name, value in named.items() if value is not None)
+
+
+def read_view(view: list[Any], now: int) -> Job:
+    """A job as `job_view` of the scripts tells of it."""
+    job_id, pairs, attempts, reasons = view
+    field = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    tally = Tally(*(int(field.get(name, 0)) for name in _TALLY))
+    run_at = int(field[b"run_at"])
+    return Job(
+        id=job_id.decode(),
+        state=shown_state(field[b"state"].decode(), run_at, tally.attempt, now),
+        spec=read_spec(job_id, field[b"spec"]),
+        tally=tally,
+        nonce=_text(field.get(b"nonce")) or "",
+        created_at=int(field[b"created_at"]),
+        run_at=run_at,
+        started_at=_instant(field.get(b"started_at")),
+        deadline_at=_instant(field.get(b"deadline_at")),
+        finished_at=_instant(field.get(b"finished_at")),
+        reason=_text(field.get(b"reason")),
+        outcome=_text(field.get(b"outcome")),
+        answered=_text(field.get(b"answered")),
+        result=msgspec.Raw(field[b"result"]) if b"result" in field else None,
+        attempts=_log_decoder.decode(attempts),
+        progress=float(field[b"progress"]) if b"progress" in field else None,
+        message=_text(field.get(b"message")),
+        cancel_requested=b"cancel_requested" in field,
+        edits=int(field.get(b"edits", 0)),
+        waiting_for=[_reason(reason) for reason in reasons],
+    )
+
+
+def _reason(reply: list[Any]) -> Reason:
+    kind, scope, until, number = reply
+    return Reason(kind.decode(), scope.decode(), None if until < 0 else until, None if number < 0 else number)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+def _instant(value: bytes | None) -> int | None:
+    return None if value is None else int(value)
