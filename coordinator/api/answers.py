@@ -14,7 +14,6 @@ from coordinator.store.schedules import StoredSchedule
 
 _encoder = msgspec.json.Encoder()
 _NULL = msgspec.Raw(b"null")
-_EMPTY = msgspec.Raw(b"{}")
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -145,7 +144,7 @@ def job_answer(job: Job) -> JobAnswer:
         schedule_id=job.spec.schedule_id,
         batch_id=job.spec.batch_id,
         tags=list(job.spec.tags),
-        meta=job.spec.meta or _EMPTY,
+        meta=job.spec.meta,
         unique=job.spec.unique.handle if job.spec.unique else None,
         progress=job.progress,
         message=job.message,

@@ -17,9 +17,10 @@ from coordinator.api.reading import (
 )
 from coordinator.domain.durations import DURATION_MAX_MS, parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
-from coordinator.domain.job import PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
+from coordinator.domain.job import NO_META, PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire
+from coordinator.domain.selection import Selection
 from coordinator.domain.unique import OnConflict, States, Unique, digest, handle_of
 from coordinator.domain.worker import Worker
 from coordinator.errors import Invalid, TooLarge, joined
@@ -107,13 +108,44 @@ class ForceQuery(Body):
     force: bool = False
 
 
-class ListQuery(Body):
-    """`GET /job?…`."""
+class FilterBody(Body):
+    """Which jobs are meant."""
 
     queue: QueueName | None = None
     state: State | None = None
+    worker: WorkerName | None = None
+    key: Annotated[str, Meta(min_length=1, max_length=KEY_LIMIT)] | None = None
+    tag: Tag | None = None
+    schedule_id: Annotated[str, Meta(max_length=128)] | None = None
+    batch_id: Annotated[str, Meta(max_length=128)] | None = None
+    created_after: Instant | None = None
+    finished_before: Instant | None = None
+    error: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+class ListQuery(FilterBody):
+    """`GET /job?…`."""
+
+    unique: UniqueHandle | None = None
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
     cursor: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+def selection_of(body: FilterBody) -> Selection:
+    """The jobs that the filter asks for."""
+    after, before = body.created_after, body.finished_before
+    return Selection(
+        queue=body.queue,
+        state=body.state,
+        worker=body.worker,
+        key=body.key,
+        tag=body.tag,
+        schedule_id=body.schedule_id,
+        batch_id=body.batch_id,
+        created_after=None if after is None else parse_instant(after, "createdAfter"),
+        finished_before=None if before is None else parse_instant(before, "finishedBefore"),
+        error=body.error,
+    )
 
 
 def spec_of(body: NewJobBody, worker: Worker) -> Spec:
@@ -178,16 +210,16 @@ def _unique(body: NewJobBody) -> Unique | None:
             choices = "worker, queue, key, or a path into args or meta such as args.orderId"
             raise Invalid("unique.by", f"{path!r} is none of these: {choices}")
     job = {"worker": body.worker, "queue": body.queue, "key": body.key, "args": msgspec.json.decode(body.args)}
-    handle = handle_of(job | {"meta": msgspec.json.decode(_meta(body.meta) or b"{}")}, asked.by)
+    handle = handle_of(job | {"meta": msgspec.json.decode(_meta(body.meta))}, asked.by)
     if handle is None:
         raise Invalid("unique.by", f"names a field that this job has not: {joined(asked.by)}")
     period_ms = _optional(asked.period, "unique.period", least_ms=1000)
     return Unique(handle, asked.states, period_ms, asked.on_conflict)
 
 
-def _meta(raw: Raw | UnsetType) -> Raw | None:
+def _meta(raw: Raw | UnsetType) -> Raw:
     if isinstance(raw, UnsetType) or bytes(raw) == b"null":
-        return None
+        return NO_META
     if len(bytes(raw)) > META_LIMIT_BYTES:
         detail = f"meta: {len(bytes(raw))} bytes are more than {META_LIMIT_BYTES}; put what the work needs into args."
         raise TooLarge("payload_too_large", detail, limitBytes=META_LIMIT_BYTES)

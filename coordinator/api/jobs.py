@@ -7,19 +7,20 @@ from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, spec_of, start_of
+from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, selection_of, spec_of, start_of
 from coordinator.api.listing import read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
 from coordinator.domain.instants import format_instant
-from coordinator.domain.job import FINAL_STATES
+from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.intake import Intaken
 from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal
 from coordinator.store.jobs import Beaten, Settled, job_not_found
+from coordinator.store.open import Store
 
 
 @post("/job")
@@ -104,9 +105,24 @@ async def _refused_receipt(replica: Replica, job_id: str, reply: str) -> Refusal
 @get("/job")
 async def list_jobs(request: Request) -> Response[bytes]:
     """A page of jobs; waiting ones by run-at, the others newest first, queue by queue."""
-    query = decode_query(request.query_params, ListQuery)
-    jobs, after = await read_page(replica_of(request).store, query)
+    # `error~=text` reads as what it does, and a URL takes the tilde for a part of the name.
+    given = {name.removesuffix("~"): value for name, value in request.query_params.items()}
+    query = decode_query(given, ListQuery)
+    store = replica_of(request).store
+    if query.unique is not None:
+        return json_response({"items": [job_answer(job) for job in await _by_handle(store, query)], "cursor": None})
+    jobs, after = await read_page(store, selection_of(query), query.limit, query.cursor)
     return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
+
+
+async def _by_handle(store: Store, query: ListQuery) -> list[Job]:
+    if query.queue is None:
+        raise Invalid("queue", "is needed beside unique: a handle is unique within its queue")
+    job_id = await store.jobs.find(query.queue, query.unique or "")
+    try:
+        return [] if job_id is None else [await store.jobs.read(job_id)]
+    except NotFound:
+        return []
 
 
 @get("/job/{job_id:str}")

@@ -10,10 +10,11 @@ import binascii
 import re
 
 import msgspec
+from msgspec.structs import replace
 
-from coordinator.api.job_bodies import ListQuery
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import Job, State
+from coordinator.domain.selection import Selection
 from coordinator.errors import Invalid
 from coordinator.store.open import Store
 
@@ -27,36 +28,51 @@ STATES: tuple[State, ...] = ("queued", "scheduled", "retrying", "running", "succ
 
 
 class Cursor(msgspec.Struct, array_like=True):
-    """The list to go on in, and the place behind which to begin; both empty at its start."""
+    """The list to go on in, and the place behind which to begin; both empty at its start.
+
+    A list is a queue and a state, or for what is found by a tag, schedule or batch one of the shards.
+    """
 
     queue: str
-    state: State
+    state: State | None
+    shard: int
     score: str = ""
     id: str = ""
 
+    @property
+    def rank(self) -> tuple[str, int, int]:
+        """Where it stands among the lists."""
+        return self.queue, -1 if self.state is None else STATES.index(self.state), self.shard
 
-async def read_page(store: Store, query: ListQuery) -> tuple[list[Job], str | None]:
+
+async def read_page(store: Store, chosen: Selection, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
     """Up to `limit` jobs and the cursor of the next page, None at the end. Raises `Invalid`."""
-    queues = await store.queues.names() if query.queue is None else [query.queue]
-    states = STATES if query.state is None else (query.state,)
-    lists = [Cursor(name, listed) for name in queues for listed in states]
-    if query.cursor is not None:
-        place = _read_cursor(query.cursor)
-        rank = (place.queue, STATES.index(place.state))
-        lists = [found for found in lists if (found.queue, STATES.index(found.state)) >= rank]
-        if lists and (lists[0].queue, lists[0].state) == (place.queue, place.state):
+    lists = await _lists(store, chosen)
+    if cursor is not None:
+        place = _read_cursor(cursor)
+        lists = [found for found in lists if found.rank >= place.rank]
+        if lists and lists[0].rank == place.rank:
             lists[0] = place
     jobs: list[Job] = []
     for looked, at in enumerate(lists):
-        if len(jobs) >= query.limit or looked >= LISTS_LIMIT:
+        if len(jobs) >= limit or looked >= LISTS_LIMIT:
             return jobs, _write_cursor(at)
-        shard = shard_of_queue(at.queue, store.shards)
+        narrowed = chosen if chosen.index else replace(chosen, queue=at.queue, state=at.state)
         after = (at.score, at.id) if at.score else None
-        page = await store.jobs.page(shard, at.queue, at.state, after=after, limit=query.limit - len(jobs))
+        page = await store.jobs.page(at.shard, narrowed, after=after, limit=limit - len(jobs))
         jobs += page.jobs
         if page.after:
-            return jobs, _write_cursor(Cursor(at.queue, at.state, *page.after))
+            return jobs, _write_cursor(Cursor(at.queue, at.state, at.shard, *page.after))
     return jobs, None
+
+
+async def _lists(store: Store, chosen: Selection) -> list[Cursor]:
+    if chosen.index:
+        shards = range(store.shards) if chosen.queue is None else [shard_of_queue(chosen.queue, store.shards)]
+        return [Cursor("", None, shard) for shard in shards]
+    queues = await store.queues.names() if chosen.queue is None else [chosen.queue]
+    states = STATES if chosen.state is None else (chosen.state,)
+    return [Cursor(name, state, shard_of_queue(name, store.shards)) for name in queues for state in states]
 
 
 def _write_cursor(cursor: Cursor) -> str:

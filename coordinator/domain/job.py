@@ -32,6 +32,9 @@ StoredState = Literal["waiting", "running", "succeeded", "dead", "cancelled"]
 FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
 
 
+NO_META = msgspec.Raw(b"{}")
+
+
 class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What was asked for. `args` and `meta` are the caller's own bytes, passed on as they came.
 
@@ -53,7 +56,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     expires_ms: int | None = None
     unique: Unique | None = None
     tags: tuple[str, ...] = ()
-    meta: msgspec.Raw | None = None
+    meta: msgspec.Raw = NO_META
     batch_id: str | None = None
     schedule_id: str | None = None
     scheduled_for: int | None = None

@@ -29,7 +29,6 @@ class CallBody(msgspec.Struct, rename="camel"):
 
 
 _encoder = msgspec.json.Encoder()
-_NO_META = msgspec.Raw(b"{}")
 
 
 def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
@@ -53,7 +52,7 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         deadline=format_instant(attempt.deadline_at),
         receipt_url=f"{own_url}/job/{attempt.job_id}/receipt",
         token=token_of(attempt),
-        meta=spec.meta or _NO_META,
+        meta=spec.meta,
     )
     return Call(
         url=worker.url,

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from coordinator.domain.ids import shard_of_id
-from coordinator.domain.job import Attempt, Job, Spec, State, Tally
+from coordinator.domain.ids import shard_of_id, shard_of_queue
+from coordinator.domain.job import Attempt, Job, Spec, Tally
 from coordinator.domain.outcome import Beat
 from coordinator.domain.queue import CIRCUIT_DEFAULT, RETENTION_DEFAULTS
 from coordinator.domain.receipt import EXTEND_LIMIT_MS
+from coordinator.domain.selection import Selection
+from coordinator.domain.unique import digest
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
 from coordinator.store.records import (
@@ -251,18 +253,37 @@ class JobStore:
         now, view = rest
         return read_view(view, now)
 
-    async def page(self, shard: int, queue: str, state: State, *, after: tuple[str, str] | None, limit: int) -> Page:
-        """A page of one queue's jobs in one state: waiting ones by run-at, the others newest first."""
+    async def find(self, queue: str, handle: str) -> str | None:
+        """The id of the job that has a unique handle."""
+        root = self._root(shard_of_queue(queue, self._connection.shards))
+        _, found = await self._connection.run("read_handle", root, queue=queue, handle=digest(handle))
+        return found.decode() or None
+
+    async def page(
+        self, shard: int, chosen: Selection, *, after: tuple[str, str] | None, limit: int, scan: int = SCAN_LIMIT
+    ) -> Page:
+        """A page of the jobs that were chosen, of one shard: of a tag, schedule or batch, or of one queue in one state.
+
+        Waiting ones come by run-at, the others newest first. Only `scan` are looked at, so a page may be short.
+        """
         score, last_id = after or ("", "")
+        kind, name = chosen.index or ("", "")
         _, now, views, next_score, next_id = await self._connection.run(
             "list_jobs",
             self._root(shard),
-            queue=queue,
-            state=state,
+            queue=chosen.queue or "",
+            state=chosen.state or "",
             after_score=score,
             after_id=last_id,
             limit=limit,
-            scan=SCAN_LIMIT,
+            scan=scan,
+            index_kind=kind,
+            index_name=name,
+            worker=chosen.worker or "",
+            key=chosen.key or "",
+            created_after="" if chosen.created_after is None else chosen.created_after,
+            finished_before="" if chosen.finished_before is None else chosen.finished_before,
+            error_text=chosen.error or "",
         )
         behind = (next_score.decode(), next_id.decode()) if next_score else None
         return Page([read_view(view, now) for view in views], behind)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import Api, Function, Json, refusal
+from tests.api.harness import Api, Function, Json, Reply, refusal
 
 
 async def read_all(api: Api, limit: int, **query: str) -> list[Json]:
@@ -127,13 +127,14 @@ async def test_an_item_is_the_job_itself(api: Api, function: Function):
         ({"cursor": "üüü"}, "cursor", "send back"),
         ({"cursor": "AAAA"}, "cursor", "send back"),
         ({"cursor": cursor_of("a")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "waiting", "1", "x")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "queued", 1, "x")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "queued", "nan", "x")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "queued", "inf", "x")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "queued", "1_0", "x")}, "cursor", "send back"),
-        ({"cursor": cursor_of("a", "queued", "9" * 400, "x")}, "cursor", "send back"),
-        ({"tag": "x"}, "tag", "is not a field"),
+        ({"cursor": cursor_of("a", "waiting", 0, "1", "x")}, "cursor", "send back"),
+        ({"cursor": cursor_of("a", "queued", 0, 1, "x")}, "cursor", "send back"),
+        ({"cursor": cursor_of("a", "queued", 0, "nan", "x")}, "cursor", "send back"),
+        ({"cursor": cursor_of("a", "queued", 0, "inf", "x")}, "cursor", "send back"),
+        ({"cursor": cursor_of("a", "queued", 0, "1_0", "x")}, "cursor", "send back"),
+        ({"cursor": cursor_of("a", "queued", 0, "9" * 400, "x")}, "cursor", "send back"),
+        ({"tag": "a b"}, "tag", "is not a tag"),
+        ({"unique": "h"}, "queue", "is needed beside unique"),
         ({"State": "queued"}, "State", "did you mean state?"),
     ],
 )
@@ -143,7 +144,7 @@ async def test_a_wrong_parameter_is_refused_by_its_name(idle: Api, query: Json, 
     refusal(await idle.client.get("/job", params=query), 422, "validation_error", path, says)
 
 
-@pytest.mark.parametrize("cursor", [cursor_of("zzz", "queued"), cursor_of("a", "dead", "1", "\x00")])
+@pytest.mark.parametrize("cursor", [cursor_of("zzz", "queued", 0), cursor_of("a", "dead", 0, "1", "\x00")])
 async def test_a_cursor_of_another_list_is_harmless(api: Api, cursor: str):
     await api.enqueue(queue="a", delay="1h")
 
@@ -203,3 +204,32 @@ async def test_a_deleted_schedule_makes_no_more_jobs(api: Api, function: Functio
 async def test_an_unknown_id_is_not_found(api: Api, job_id: str):
     refusal(await api.client.get(f"/job/{job_id}"), 404, "job_not_found", says="it may have been purged")
     refusal(await api.client.delete(f"/job/{job_id}"), 404, "job_not_found")
+
+
+async def test_jobs_are_found_by_what_they_have(api: Api):
+    wanted = await api.enqueue(worker="a", queue="shop", key="k/1", tags=["red", "big"], unique="order-7", delay="1h")
+    other = await api.enqueue(worker="b", queue="shop", key="k2", tags=["red"], delay="1h")
+    plain = await api.enqueue(worker="a", delay="1h")
+
+    async def found(**query: str) -> list[str]:
+        return sorted(job["id"] for job in await read_all(api, 200, **query))
+
+    assert await found(tag="red") == sorted([wanted, other])
+    assert await found(tag="red", worker="a") == [wanted]
+    assert await found(tag="red", queue="default") == []
+    assert await found(key="k/1") == [wanted]
+    assert await found(worker="a") == sorted([wanted, plain])
+    assert await found(queue="shop", unique="order-7") == [wanted]
+    assert await found(tag="big", state="queued") == []
+    assert await found(tag="big", state="scheduled") == [wanted]
+    assert await found(createdAfter="2120-01-01") == []
+    assert await found(finishedBefore="2120-01-01") == []
+
+
+async def test_dead_jobs_are_found_by_a_part_of_their_last_error(api: Api, function: Function):
+    function.replies(Reply(body=b'{"status": "failure", "error": "no such address", "retryable": false}'))
+    job_id = await api.enqueue()
+    await api.until(job_id, "dead")
+
+    assert (await api.client.get("/job?error~=such")).json()["items"][0]["id"] == job_id
+    assert (await api.client.get("/job", params={"error": "other"})).json()["items"] == []

@@ -5,6 +5,7 @@ import pytest
 
 from coordinator.domain.ids import new_id
 from coordinator.domain.job import Job, Tally
+from coordinator.domain.selection import Selection
 from coordinator.domain.settlement import Settlement
 from coordinator.errors import NotFound
 
@@ -13,7 +14,7 @@ async def pages(shard, state, *, limit=100, queue="default", between=None):
     """The ids of all pages. `between` is awaited after each page."""
     found, after = [], None
     for number in range(1000):
-        page = await shard.jobs.page(0, queue, state, after=after, limit=limit)
+        page = await shard.jobs.page(0, Selection(queue, state), after=after, limit=limit)
         assert len(page.jobs) <= limit
         found += [job.id for job in page.jobs]
         after = page.after
@@ -113,7 +114,7 @@ async def test_a_listed_job_shows_its_state_and_its_last_attempt(shard, clock):
         await clock.advance(5000)
         attempt = await shard.claim_one()
 
-    (job,) = (await shard.jobs.page(0, "default", "running", after=None, limit=10)).jobs
+    (job,) = (await shard.jobs.page(0, Selection("default", "running"), after=None, limit=10)).jobs
 
     assert (job.state, job.tally, [entry.attempt for entry in job.attempts]) == ("running", Tally(4), [3])
 
@@ -157,7 +158,7 @@ async def test_thousands_of_equal_instants_are_paged_newest_first(real_shard):
 async def test_a_page_is_bounded_in_bytes(shard):
     added = await shard.add(7, args=b'"' + b"x" * 400_000 + b'"')
 
-    page = await shard.jobs.page(0, "default", "queued", after=None, limit=100)
+    page = await shard.jobs.page(0, Selection("default", "queued"), after=None, limit=100)
 
     assert [job.id for job in page.jobs] == added[:3]
     assert await pages(shard, "queued") == added
@@ -204,21 +205,21 @@ async def test_finished_jobs_that_come_meanwhile_do_not_shift_the_pages(shard, c
 
 async def test_a_page_goes_on_after_its_last_job_is_gone(shard, clock):
     added = await shard.add(6, delay_ms=1000)
-    page = await shard.jobs.page(0, "default", "scheduled", after=None, limit=3)
+    page = await shard.jobs.page(0, Selection("default", "scheduled"), after=None, limit=3)
     for job_id in added[:4]:
         await shard.delete(job_id)
 
-    rest = await shard.jobs.page(0, "default", "scheduled", after=page.after, limit=3)
+    rest = await shard.jobs.page(0, Selection("default", "scheduled"), after=page.after, limit=3)
 
     assert [job.id for job in rest.jobs] == added[4:]
 
 
 async def test_scheduled_jobs_that_become_due_meanwhile_leave_the_list(shard, clock):
     added = [await shard.add_one(delay_ms=1000 * (number + 1)) for number in range(6)]
-    page = await shard.jobs.page(0, "default", "scheduled", after=None, limit=2)
+    page = await shard.jobs.page(0, Selection("default", "scheduled"), after=None, limit=2)
     await clock.advance(4000)
 
-    rest = await shard.jobs.page(0, "default", "scheduled", after=page.after, limit=10)
+    rest = await shard.jobs.page(0, Selection("default", "scheduled"), after=page.after, limit=10)
 
     assert [job.id for job in rest.jobs] == added[4:]
     assert await pages(shard, "queued", limit=1) == added[:4]
@@ -235,7 +236,7 @@ async def test_scheduled_jobs_are_found_behind_thousands_of_due_ones(real_shard,
     await add_many(real_shard, 1500)
     later = await real_shard.add(3, delay_ms=1)
 
-    page = await real_shard.jobs.page(0, "default", "scheduled", after=None, limit=10)
+    page = await real_shard.jobs.page(0, Selection("default", "scheduled"), after=None, limit=10)
 
     assert ([job.id for job in page.jobs], page.after) == (later, None)
 
@@ -252,7 +253,7 @@ async def test_a_list_that_finds_little_goes_on_where_it_stopped_looking(real_sh
         )
     last = await real_shard.add_one(delay_ms=3000)
 
-    page = await real_shard.jobs.page(0, "default", "scheduled", after=None, limit=10)
+    page = await real_shard.jobs.page(0, Selection("default", "scheduled"), after=None, limit=10)
 
     assert [job.id for job in page.jobs] == [first]
     assert page.after is not None

@@ -7,6 +7,7 @@ from coordinator.domain.ids import new_id
 from coordinator.domain.job import Spec
 from coordinator.domain.recurrence import Rule
 from coordinator.domain.schedule import Schedule
+from coordinator.domain.selection import Selection
 from coordinator.errors import StoreUnavailable
 from coordinator.store.scripts import load
 
@@ -121,7 +122,7 @@ async def test_reads_go_on(real_shard, fill):
     await fill()
 
     assert (await real_shard.jobs.read(job_id)).state == "queued"
-    assert len((await real_shard.jobs.page(0, "default", "queued", after=None, limit=10)).jobs) == 1
+    assert len((await real_shard.jobs.page(0, Selection("default", "queued"), after=None, limit=10)).jobs) == 1
     assert (await real_shard.store.queues.read("default")).counts["queued"] == 1
     assert (await real_shard.jobs.poll(0))[0] == 0
     assert await real_shard.store.schedules.ids(10) == []

@@ -17,10 +17,14 @@ SCHEDULE = new_id(0, 1, 7)
 RECORD = msgspec.json.encode(Schedule(Rule(every_ms=60_000), Spec("report", msgspec.Raw(b"{}"), "shop")))
 
 READS: dict[str, dict[str, Any]] = {
-    "list_jobs": {"queue": "default", "state": "queued", "after_score": "", "after_id": "", "limit": 10, "scan": 10},
+    "list_jobs": {"queue": "default", "state": "queued", "after_score": "", "after_id": "", "limit": 10, "scan": 10}
+    | dict.fromkeys(
+        ["index_kind", "index_name", "worker", "key", "created_after", "finished_before", "error_text"], ""
+    ),
     "list_queues": {},
     "list_schedules": {"limit": 10},
     "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
+    "read_handle": {"queue": "default", "handle": "h"},
     "poll_shard": {},
     "read_clock": {},
     "read_job": {"id": "running"},

@@ -1,4 +1,5 @@
--- Read a page of one queue's jobs in one state, in a stable order: waiting jobs by run-at, the others newest first.
+-- Read a page of one queue's jobs in one state, or of the jobs of a tag, schedule or batch, in a stable order: waiting jobs
+-- by run-at, finished ones by their end, those of an index by their creation, newest first.
 --
 -- The page begins behind `after_score`, `after_id` (where the last one ended; both empty at the start), wherever
 -- these jobs may be now. At most `scan` entries are looked at, so a page may be short before the end.
@@ -14,6 +15,14 @@ local after_score = ARGV[3]
 local after_id = ARGV[4]
 local limit = tonumber(ARGV[5])
 local scan = tonumber(ARGV[6])
+local index_kind = ARGV[7] -- "tag", "schedule" or "batch", or "" for the list of the queue and state
+local index_name = ARGV[8]
+-- What else a job must have; "" is anything.
+local worker = ARGV[9]
+local key = ARGV[10]
+local created_after = ARGV[11]
+local finished_before = ARGV[12]
+local error_text = ARGV[13]
 
 -- How the entries of an index are ordered: by score, then by id, both in `direction`.
 local function rank_behind(index, direction, score, id)
@@ -61,6 +70,33 @@ local function comes_before(direction, score, id, other_score, other_id)
   return (id < other_id) == (direction == 1)
 end
 
+local function shown_state(job)
+  if job.state ~= "waiting" then return job.state end
+  if tonumber(job.run_at) <= now then return "queued" end
+  return job.attempt == "0" and "scheduled" or "retrying"
+end
+
+local function has_error(id)
+  local last = redis.call("LRANGE", attempts_key(id), -1, -1)[1]
+  return last and string.find(last, error_text, 1, true) ~= nil
+end
+
+local has_filter = index_kind ~= "" or worker .. key .. created_after .. finished_before .. error_text ~= ""
+
+local function is_chosen(id)
+  if not has_filter then return true end
+  local job = {}
+  job.state, job.lane, job.run_at, job.attempt, job.created_at, job.finished_at =
+    unpack(redis.call("HMGET", job_key(id), "state", "lane", "run_at", "attempt", "created_at", "finished_at"))
+  if not job.state or (queue ~= "" and queue_of(job.lane) ~= queue) then return false end
+  if index_kind ~= "" and state ~= "" and shown_state(job) ~= state then return false end
+  if key ~= "" and job.lane ~= queue_of(job.lane) .. "#" .. key then return false end
+  if created_after ~= "" and tonumber(job.created_at) <= tonumber(created_after) then return false end
+  if finished_before ~= "" and tonumber(job.finished_at or INFINITE) >= tonumber(finished_before) then return false end
+  if worker ~= "" and worker_of(redis.call("HGET", job_key(id), "spec")) ~= worker then return false end
+  return error_text == "" or has_error(id)
+end
+
 -- The indexes are read as one. Returns true when the page is full or has looked at enough.
 local function read_indexes(indexes, direction, wanted)
   local readers = {}
@@ -79,7 +115,7 @@ local function read_indexes(indexes, direction, wanted)
     looked, last_id, last_score = looked + 1, id, score
     local verdict = wanted(id, tonumber(score))
     if verdict == nil then return false end
-    local view = verdict and job_view(id, -1)
+    local view = verdict and is_chosen(id) and job_view(id, -1)
     if view then
       views[#views + 1] = view
       bytes = bytes + size_of(view)
@@ -95,8 +131,12 @@ local function is_due(_, score) if score <= now then return true end end
 local function is_later(_, score) return score > now end
 local function is_fresh(id, score) return score > now and not redis.call("ZSCORE", retrying_key(queue), id) end
 
+local INDEXES = { tag = tag_key, schedule = runs_key, batch = members_key }
+
 local more
-if state == "queued" or state == "scheduled" then
+if index_kind ~= "" then
+  more = read_indexes({ INDEXES[index_kind](index_name) }, -1, any)
+elseif state == "queued" or state == "scheduled" then
   -- Later jobs need not be looked for among those that are due.
   if state == "scheduled" and (after_score == "" or tonumber(after_score) < now) then
     after_score, after_id = string.format("%.0f", now), "\255"
