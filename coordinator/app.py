@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from coordinator.api import job_actions, jobs, keys, openapi, problems, queues, system, workers
+from coordinator.api import batches, bulk, job_actions, jobs, keys, openapi, problems, queues, system, workers
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
@@ -20,6 +20,11 @@ from coordinator.store.open import Store
 
 HANDLERS: list[ControllerRouterHandler] = [
     jobs.enqueue_job,
+    batches.enqueue_batch,
+    batches.read_batch,
+    batches.cancel_batch,
+    bulk.act_in_bulk,
+    bulk.purge_queue,
     jobs.receive_receipt,
     jobs.list_jobs,
     jobs.read_job,

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Response
 
 from coordinator.api.worker_bodies import HIDDEN
+from coordinator.domain.batch import BatchView
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueView, Rate
@@ -218,6 +219,23 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         runs=stored.runs,
         missed=stored.missed,
     )
+
+
+def batch_answer(view: BatchView) -> dict[str, object]:
+    """A batch as people see it."""
+    ended = view.succeeded + view.dead + view.cancelled
+    return {
+        "id": view.id,
+        "kind": "batch",
+        "state": "open" if view.completed_at is None else "complete",
+        "total": view.pending + ended,
+        "pending": view.pending,
+        "succeeded": view.succeeded,
+        "dead": view.dead,
+        "cancelled": view.cancelled,
+        "createdAt": format_instant(view.created_at),
+        "completedAt": format_instant(view.completed_at),
+    }
 
 
 def queue_answer(view: QueueView) -> dict[str, object]:

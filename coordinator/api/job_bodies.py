@@ -50,6 +50,14 @@ class UniqueBody(Body):
     on_conflict: OnConflict = "keep"
 
 
+class CallbackBody(Body):
+    """What is called when a job, or a batch, has ended."""
+
+    worker: WorkerName
+    args: Raw = msgspec.field(default_factory=lambda: Raw(b"{}"))
+    queue: QueueName | None = None
+
+
 class NewJobBody(Body):
     """`POST /job`."""
 
@@ -76,6 +84,9 @@ class NewJobBody(Body):
     unique: UniqueHandle | UniqueBody | None = None
     tags: Annotated[list[Tag], Meta(max_length=20)] = msgspec.field(default_factory=list)
     meta: Raw | UnsetType = UNSET
+    on_success: CallbackBody | None = None
+    on_failure: CallbackBody | None = None
+    batch_id: Annotated[str, Meta(max_length=64)] | None = None
     misfire: Misfire | None = None
     misfire_window: Duration | None = None
     start_at: Instant | None = None

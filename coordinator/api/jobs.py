@@ -4,10 +4,12 @@ import time
 
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
+from msgspec.structs import replace
 
 from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, json_response, schedule_answer
+from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, selection_of, spec_of, start_of
+from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, selection_of, start_of
 from coordinator.api.listing import read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
@@ -15,7 +17,6 @@ from coordinator.api.waiting import until_final, wait_of
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
-from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.intake import Intaken
 from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal
@@ -28,20 +29,14 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
     """Accept a job that runs now or later, or with `cron` or `every` a schedule."""
     replica = replica_of(request)
     asked = decode(body, NewJobBody)
-    worker = await replica.directory.find(asked.worker)
-    if worker is None:
-        raise Invalid(
-            "worker",
-            f"no worker is registered as {asked.worker!r}; register it with PUT /worker/{asked.worker}, "
-            f"or an entry point for all with PUT /worker/{ENTRY_POINT} or COORDINATOR_WORKER_URL",
-            code="unknown_worker",
-        )
-    spec = spec_of(asked, worker)
+    spec = await spec_asked(replica, asked)
     if asked.is_schedule:
         stored = await replica.intake.schedule(schedule_of(asked, spec))
         replica.tell(SCHEDULES_CHANGED)
         return _created(stored.id, schedule_answer(stored))
     run_at, delay_ms = start_of(asked)
+    if asked.batch_id is not None:
+        spec = replace(spec, batch_id=await replica.intake.open_batch(asked.batch_id))
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
     return _taken(taken)

@@ -16,6 +16,8 @@ from litestar.routes import BaseRoute, HTTPRoute
 
 from coordinator import __version__
 from coordinator.api.answers import HeartbeatAnswer, JobAnswer, ReceiptAnswer, ScheduleAnswer, json_response
+from coordinator.api.batches import BatchBody
+from coordinator.api.bulk import BulkBody
 from coordinator.api.context import Request
 from coordinator.api.job_bodies import EditBody, ForceQuery, ListQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody
@@ -84,6 +86,11 @@ _OPERATIONS = {
     "enqueue_job": _Operation(
         {200: [JobAnswer], 201: [JobAnswer, ScheduleAnswer]}, body=NewJobBody, refuses=(400, 409, 413, 415, 422, 503)
     ),
+    "enqueue_batch": _Operation({201: [], 207: []}, body=BatchBody, refuses=(400, 413, 415, 422, 503)),
+    "read_batch": _Operation({200: []}, refuses=(404, 503)),
+    "cancel_batch": _Operation({200: []}, refuses=(404, 415, 503)),
+    "act_in_bulk": _Operation({200: []}, body=BulkBody, refuses=(400, 413, 415, 422, 503)),
+    "purge_queue": _Operation({200: []}, refuses=(415, 422, 503)),
     "list_jobs": _Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
     "read_job": _Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),
     "delete_job": _Operation({200: [JobAnswer]}, query=ForceQuery, refuses=(404, 409, 422, 503)),

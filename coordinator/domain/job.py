@@ -58,6 +58,8 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     tags: tuple[str, ...] = ()
     meta: msgspec.Raw = NO_META
     batch_id: str | None = None
+    on_success: "Spec | None" = None
+    on_failure: "Spec | None" = None
     schedule_id: str | None = None
     scheduled_for: int | None = None
 

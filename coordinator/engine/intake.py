@@ -13,7 +13,7 @@ from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.domain.recurrence import next_tick
 from coordinator.domain.schedule import Schedule
 from coordinator.engine.group_commit import GroupCommit
-from coordinator.engine.settler import Wake
+from coordinator.engine.outbox import Wake
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
@@ -55,6 +55,8 @@ class Intake:
         now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
         match accepted.reply, accepted.told:
             case "created", _:
+                if spec.batch_id is not None:
+                    await self._store.batches.add(spec.batch_id, [job_id])
                 return Intaken(job_id, accepted_job(job_id, spec, max(now + delay_ms, run_at), now))
             case "replayed", (known, created_at, due_at):
                 # As it was answered then, whatever has become of the job: that is what the caller missed.
@@ -62,7 +64,34 @@ class Intake:
                 return Intaken(job.id, job, how="replayed")
             case "duplicate", (known,):
                 return Intaken(known.decode(), await self._find(known.decode()), how="duplicate")
-        raise _refused(accepted, spec)
+        raise refusal_of(accepted, spec)
+
+    async def submit(self, job: NewJob) -> Accepted:
+        """Accept a job together with others. Raises `StoreUnavailable`."""
+        _, accepted = await self._jobs.submit(self._shard(job.spec.queue), job)
+        return accepted
+
+    async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[Accepted]:
+        """Accept jobs of one shard: all, or none of them. A thousand hold Redis for 10 ms."""
+        shard = self._shard(jobs[0].spec.queue)
+        enqueued = await self._store.jobs.enqueue(shard, jobs, all_or_none=True)
+        self._wake(shard, enqueued.due_in_ms)
+        return enqueued.accepted
+
+    async def open_batch(self, batch_id: str) -> str:
+        """A batch that jobs can still join. Raises `NotFound`, and `Conflict` if it is complete."""
+        view = await self._store.batches.read(batch_id)
+        if view.completed_at is not None:
+            raise Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
+        return batch_id
+
+    def new_job(self, spec: Spec, *, run_at: int, delay_ms: int, idempotency: tuple[str, str] | None) -> NewJob:
+        """A job with an id of its own, not stored yet."""
+        return NewJob(self._new_id(spec.queue), spec, run_at, delay_ms, idempotency)
+
+    def new_batch_id(self, queue: str) -> str:
+        """The id of a batch that lives where this queue does."""
+        return self._new_id(queue)
 
     async def _find(self, job_id: str) -> Job | None:
         """None if it has been purged, and only its handle is still known."""
@@ -98,7 +127,8 @@ class Intake:
         return [(enqueued.now, accepted) for accepted in enqueued.accepted]
 
 
-def _refused(accepted: Accepted, spec: Spec) -> Refusal:
+def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
+    """Why a job was not accepted."""
     match accepted.reply, accepted.told:
         case "unique_conflict", (known,):
             detail = f"The job {known.decode()} has this unique handle; onConflict is reject."

@@ -83,7 +83,7 @@ class Poller:
     async def _look_after(self, shard: int) -> int:
         """Do what is due. Returns in how many ms to look again."""
         try:
-            claim_in, lapse_in, fire_in, purge_in, expire_in = await self._store.jobs.poll(shard)
+            claim_in, lapse_in, fire_in, purge_in, expire_in, tell_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
             log.warning("polling failed", extra={"shard": shard, "error": error.code})
             self._away_at = time.monotonic()
@@ -95,6 +95,7 @@ class Poller:
             (lapse_in, self._end_lapsed),
             (purge_in, self._purge),
             (expire_in, self._expire),
+            (tell_in, self._tell),
             (fire_in, self._fire),
         )
         return min([await self._act(shard, due_in, act) for due_in, act in acts])
@@ -130,6 +131,9 @@ class Poller:
 
     async def _expire(self, shard: int) -> bool:
         return bool(await self._store.jobs.expire(shard))
+
+    async def _tell(self, shard: int) -> bool:
+        return await self._settler.outbox.deliver(shard)
 
     async def _purge(self, shard: int) -> bool:
         return bool(await self._store.jobs.purge(shard))

@@ -15,6 +15,7 @@ from coordinator.engine.dispatcher import Dispatcher, Limits
 from coordinator.engine.intake import Intake
 from coordinator.engine.leadership import CHANGED, Leadership
 from coordinator.engine.leases import Leases
+from coordinator.engine.outbox import Outbox
 from coordinator.engine.poller import Poller
 from coordinator.engine.settler import Settler
 from coordinator.errors import StoreUnavailable
@@ -43,7 +44,7 @@ class Replica:
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, settings.worker_url)
         self.intake = Intake(store, self.wake)
-        self.settler = Settler(store.jobs, self.wake)
+        self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
         limits = Limits(self.id, settings.max_calls, settings.lease_ms, settings.own_url)
@@ -78,6 +79,7 @@ class Replica:
         await self._dispatcher.finish(self._settings.shutdown_grace_ms / 1000)
         await _end([leases])
         await self.settler.drain()
+        await self.settler.outbox.drain()
         await self._caller.close()
 
     def tell(self, message: str) -> None:

@@ -5,7 +5,7 @@ nonce, and Redis compares both: whoever is too late changes nothing.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,19 +15,18 @@ from coordinator.domain.outcome import Cancel, Ending, Success
 from coordinator.domain.receipt import Heartbeat, Receipt
 from coordinator.domain.settlement import Settlement, decide
 from coordinator.engine.group_commit import GroupCommit
+from coordinator.engine.outbox import Outbox, Wake
 from coordinator.errors import Invalid
 from coordinator.store.jobs import BATCH_LIMIT, Beaten, JobStore, Settled, job_not_found
 from coordinator.store.records import Ended
-
-Wake = Callable[[int, int | None], None]
-"""Told that a shard has something to claim in so many ms (None: nothing new)."""
 
 
 class Settler:
     """Ends attempts, those that end together in one script."""
 
-    def __init__(self, jobs: JobStore, wake: Wake) -> None:
+    def __init__(self, jobs: JobStore, wake: Wake, outbox: Outbox) -> None:
         """`wake` is told when an ending made something claimable: a freed slot, a retry that is due at once."""
+        self.outbox = outbox
         self._jobs = jobs
         self._wake = wake
         self._endings = GroupCommit(
@@ -70,9 +69,11 @@ class Settler:
         return await self._endings.submit(shard, ended)
 
     async def _commit(self, shard: int, endings: Sequence[Ended]) -> list[Settled]:
-        settled, due_in_ms = await self._jobs.settle(shard, endings)
-        self._wake(shard, due_in_ms)
-        return settled
+        done = await self._jobs.settle(shard, endings)
+        self._wake(shard, done.due_in_ms)
+        if done.outbox:
+            self.outbox.notice(shard)
+        return done.settled
 
 
 def token_of(attempt: Attempt) -> str:

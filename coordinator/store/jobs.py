@@ -93,6 +93,15 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledBatch:
+    """An answer for each ending; `due_in_ms` as for `Enqueued`; `outbox` is how much others are to be told of."""
+
+    settled: list[Settled]
+    due_in_ms: int | None
+    outbox: int
+
+
+@dataclass(frozen=True, slots=True)
 class Expired:
     """An attempt whose lease (`lost`) or deadline (`timeout`) has passed. `answered` is as `detach` was told."""
 
@@ -116,14 +125,15 @@ class JobStore:
         """All instants come from the Redis server's clock."""
         self._connection = connection
 
-    async def enqueue(self, shard: int, jobs: Sequence[NewJob]) -> Enqueued:
-        """Accept jobs."""
+    async def enqueue(self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False) -> Enqueued:
+        """Accept jobs, each for itself unless `all_or_none`."""
         _, now, due_in, replies = await self._connection.run(
             "enqueue_jobs",
             self._root(shard),
             [enqueue_row(job) for job in jobs],
             retention=_RETENTION,
             idempotency_ms=IDEMPOTENCY_MS,
+            all_or_none="1" if all_or_none else "",
         )
         return Enqueued(now, _due(due_in), [Accepted(reply.decode(), tuple(told)) for reply, *told in replies])
 
@@ -181,9 +191,9 @@ class JobStore:
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce) for a in attempts]):
             await self._connection.run("release_jobs", self._root(shard), rows)
 
-    async def settle(self, shard: int, ended: Sequence[Ended]) -> tuple[list[Settled], int | None]:
-        """End attempts. Returns an answer for each, and `due_in_ms` as `enqueue` does."""
-        _, replies, due_in, circuits = await self._connection.run(
+    async def settle(self, shard: int, ended: Sequence[Ended]) -> SettledBatch:
+        """End attempts."""
+        _, replies, due_in, circuits, outbox = await self._connection.run(
             "settle_jobs",
             self._root(shard),
             [settle_row(end) for end in ended],
@@ -192,7 +202,8 @@ class JobStore:
             circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
         )
         _announce(circuits)
-        return [Settled(reply.decode(), state.decode()) for reply, state in replies], _due(due_in)
+        settled = [Settled(reply.decode(), state.decode()) for reply, state in replies]
+        return SettledBatch(settled, _due(due_in), outbox)
 
     async def beat(self, job_id: str, attempt: int | None, nonce: str, beat: Beat) -> Beaten:
         """Tell that an attempt goes on. Without `attempt` or `nonce` the current one is meant."""
@@ -241,7 +252,7 @@ class JobStore:
         return int(purged)
 
     async def poll(self, shard: int) -> tuple[int | None, ...]:
-        """In how many ms there is something to claim, to end, to fire, to purge, to give up; None is never."""
+        """In how many ms there is something to claim, to end, to fire, to purge, to give up, to tell; None is never."""
         _, *instants = await self._connection.run("poll_shard", self._root(shard))
         return tuple(_due(instant) for instant in instants)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from coordinator.errors import SettingsError
+from coordinator.store.batches import BatchStore
 from coordinator.store.connection import Connection, open_client
 from coordinator.store.embedded import OLDEST_VERSION
 from coordinator.store.jobs import JobStore
@@ -27,6 +28,7 @@ class Store:
     connection: Connection
     jobs: JobStore
     queues: QueueStore
+    batches: BatchStore
     schedules: ScheduleStore
     workers: WorkerStore
     leadership: LeadershipStore
@@ -50,6 +52,7 @@ def open_store(url: str, *, prefix: str = "co", shards: int = 16, test_clock: bo
         connection,
         JobStore(connection),
         QueueStore(connection),
+        BatchStore(connection),
         ScheduleStore(connection),
         WorkerStore(connection),
         LeadershipStore(connection),

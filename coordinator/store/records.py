@@ -90,6 +90,8 @@ def _traits(spec: Spec) -> Iterator[tuple[str, object]]:
         yield "schedule", spec.schedule_id
     if spec.batch_id is not None:
         yield "batch", spec.batch_id
+    if spec.batch_id is not None or spec.on_success is not None or spec.on_failure is not None:
+        yield "notify", 1
     if spec.unique is not None:
         yield "unique", digest(spec.unique.handle)
         if spec.unique.states == "all" and spec.unique.period_ms is not None:

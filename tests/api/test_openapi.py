@@ -77,6 +77,8 @@ async def test_no_other_request_has_a_body(described: Json):
 
     assert with_body == {
         ("/job", "post"),
+        ("/job/batch", "post"),
+        ("/job/bulk", "post"),
         ("/job/{job_id}", "patch"),
         ("/job/{job_id}/heartbeat", "post"),
         ("/job/{job_id}/receipt", "post"),

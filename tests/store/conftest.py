@@ -13,8 +13,9 @@ from coordinator.domain.ids import new_id
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.queue import QueueSettings, Rate
 from coordinator.domain.settlement import Settlement
+from coordinator.store.batches import BatchStore
 from coordinator.store.connection import Connection, open_client
-from coordinator.store.jobs import Claim, JobStore
+from coordinator.store.jobs import Claim, JobStore, Settled
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.open import Store
 from coordinator.store.queues import QueueStore
@@ -103,7 +104,7 @@ class Shard:
         """Enqueue jobs of one throttle key."""
         spec = msgspec.json.encode(self.spec(lane.partition("#")[0]))
         rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, "", "", spec) for _ in range(count)]
-        await self.run("enqueue_jobs", rows, retention=RETENTION, idempotency_ms=1000)
+        await self.run("enqueue_jobs", rows, retention=RETENTION, idempotency_ms=1000, all_or_none="")
         return [row[0] for row in rows]
 
     async def enqueue(self, jobs: list[NewJob]) -> tuple[int, int | None]:
@@ -138,6 +139,11 @@ class Shard:
         await self.add(1, queue, **fields)
         return await self.claim_one()
 
+    async def settle(self, ended: list[Ended]) -> tuple[list[Settled], int | None]:
+        """An answer for each, and in how many ms there is something to claim."""
+        done = await self.jobs.settle(0, ended)
+        return done.settled, done.due_in_ms
+
     async def end(self, attempt: Attempt, settlement: Settlement, *, lapsed: bool = False) -> tuple[str, str]:
         """Settle an attempt. Gives the reply and the job's state."""
         return await self.end_as(attempt.job_id, settlement, attempt.tally.attempt, attempt.nonce, lapsed=lapsed)
@@ -145,7 +151,7 @@ class Shard:
     async def end_as(
         self, job_id: str, settlement: Settlement, number: int | None, nonce: str, *, lapsed: bool = False
     ) -> tuple[str, str]:
-        (settled,), _ = await self.jobs.settle(0, [Ended(job_id, settlement, number, nonce, lapsed)])
+        (settled,) = (await self.jobs.settle(0, [Ended(job_id, settlement, number, nonce, lapsed)])).settled
         return settled.reply, settled.state
 
     def ended(self, attempt: Attempt, settlement: Settlement, *, lapsed: bool = False) -> Ended:
@@ -244,6 +250,7 @@ def new_shard(server_url: Callable[[str], str], runner: asyncio.Runner) -> Itera
                 connection,
                 JobStore(connection),
                 QueueStore(connection),
+                BatchStore(connection),
                 ScheduleStore(connection),
                 WorkerStore(connection),
                 LeadershipStore(connection),

@@ -186,7 +186,7 @@ async def test_a_server_that_was_killed_is_told_and_found_again(real_server):
 
     real_server.start()
 
-    assert await store.jobs.poll(0) == (None,) * 5
+    assert await store.jobs.poll(0) == (None,) * 6
     assert set(await store.workers.read_all()) == {"kept"}
     await store.close()
 
@@ -201,7 +201,7 @@ async def test_a_server_that_comes_back_within_the_tries_is_not_noticed(real_ser
 
     await asyncio.to_thread(real_server.start)
 
-    assert await polling == (None,) * 5
+    assert await polling == (None,) * 6
     await store.close()
 
 
@@ -228,5 +228,5 @@ async def test_a_server_that_hangs_is_told_in_bounded_time(real_server, monkeypa
 
     assert refused.value.code == "redis_unavailable"
     assert time.monotonic() - began < 4
-    assert await store.jobs.poll(0) == (None,) * 5
+    assert await store.jobs.poll(0) == (None,) * 6
     await store.close()

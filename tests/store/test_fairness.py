@@ -151,7 +151,7 @@ async def test_a_freed_slot_is_offered_at_once_on_the_servers_own_clock(ticking_
 
     for _ in range(40):
         attempt = await ticking_shard.claim_one()
-        _, due_in_ms = await ticking_shard.jobs.settle(0, [ticking_shard.ended(attempt, ticking_shard.succeed)])
+        _, due_in_ms = await ticking_shard.settle([ticking_shard.ended(attempt, ticking_shard.succeed)])
         assert due_in_ms == 0
 
 

@@ -150,7 +150,7 @@ async def test_thousands_of_equal_instants_are_paged_newest_first(real_shard):
     added = await add_many(real_shard, 2000)
     for _ in range(20):
         attempts = (await real_shard.claim(100)).attempts
-        await real_shard.jobs.settle(0, [real_shard.ended(attempt, real_shard.succeed) for attempt in attempts])
+        await real_shard.settle([real_shard.ended(attempt, real_shard.succeed) for attempt in attempts])
 
     assert await pages(real_shard, "succeeded", limit=90) == added[::-1]
 
@@ -189,12 +189,12 @@ async def test_pages_neither_repeat_nor_skip_while_others_come_and_go(shard, clo
 async def test_finished_jobs_that_come_meanwhile_do_not_shift_the_pages(shard, clock):
     await shard.add(60)
     attempts = (await shard.claim()).attempts
-    await shard.jobs.settle(0, [shard.ended(attempt, shard.succeed) for attempt in attempts[:40]])
+    await shard.settle([shard.ended(attempt, shard.succeed) for attempt in attempts[:40]])
 
     async def disturb(number, found):
         if number < 20:
             await clock.advance(number % 2)
-            await shard.jobs.settle(0, [shard.ended(attempts[40 + number], shard.succeed)])
+            await shard.settle([shard.ended(attempts[40 + number], shard.succeed)])
             await shard.delete(attempts[number].job_id)
 
     found = await pages(shard, "succeeded", limit=3, between=disturb)
@@ -248,8 +248,8 @@ async def test_a_list_that_finds_little_goes_on_where_it_stopped_looking(real_sh
     await add_many(real_shard, 1200)
     for _ in range(12):
         attempts = (await real_shard.claim(100)).attempts
-        await real_shard.jobs.settle(
-            0, [real_shard.ended(attempt, Settlement("retry", "failure", delay_ms=2000)) for attempt in attempts]
+        await real_shard.settle(
+            [real_shard.ended(attempt, Settlement("retry", "failure", delay_ms=2000)) for attempt in attempts]
         )
     last = await real_shard.add_one(delay_ms=3000)
 

@@ -64,7 +64,7 @@ class StoreMachine(Model, RuleBasedStateMachine):
 
     def enqueue(self, lane, count, delay_ms, timeout_ms, traits=""):
         rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, traits, "", SPEC) for _ in range(count)]
-        made = {"retention": self.shard.retention, "idempotency_ms": 1000}
+        made = {"retention": self.shard.retention, "idempotency_ms": 1000, "all_or_none": ""}
         *_, replies = self.do(self.shard.run("enqueue_jobs", rows, **made))
         named = traits.split()
         told: dict[str, Any] = {name: int(value) for name, value in zip(named[::2], named[1::2], strict=True)}

@@ -11,7 +11,7 @@ from coordinator.domain.selection import Selection
 from coordinator.errors import StoreUnavailable
 from coordinator.store.scripts import load
 
-FIRST_WRITES = {"enqueue_jobs", "edit_job", "put_schedule", "fire_schedule"}
+FIRST_WRITES = {"add_members", "create_batch", "enqueue_jobs", "edit_job", "put_schedule", "fire_schedule"}
 """What makes something new. All other scripts free memory or move what is there."""
 
 DAY = 86_400_000

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from coordinator.domain.batch import Batch
 from coordinator.domain.ids import new_id
 from coordinator.domain.job import Spec
 from coordinator.domain.queue import Retention
@@ -14,6 +15,7 @@ from coordinator.domain.schedule import Schedule
 from coordinator.store.scripts import names
 
 SCHEDULE = new_id(0, 1, 7)
+BATCH_ID, BATCH_SEEDED = new_id(0, 1, 8), new_id(0, 1, 9)
 RECORD = msgspec.json.encode(Schedule(Rule(every_ms=60_000), Spec("report", msgspec.Raw(b"{}"), "shop")))
 
 READS: dict[str, dict[str, Any]] = {
@@ -25,6 +27,8 @@ READS: dict[str, dict[str, Any]] = {
     "list_schedules": {"limit": 10},
     "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
     "read_handle": {"queue": "default", "handle": "h"},
+    "read_outbox": {"limit": 10},
+    "read_batch": {"id": BATCH_SEEDED, "cursor": "0", "limit": 10},
     "poll_shard": {},
     "read_clock": {},
     "read_job": {"id": "running"},
@@ -56,7 +60,7 @@ def ending_of(attempt, verb, outcome):
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "enqueue_jobs": lambda s: (
         [("new1", "shop", 0, 0, 60_000, "", "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "", "{}")],
-        {"retention": s["retention"], "idempotency_ms": 60_000},
+        {"retention": s["retention"], "idempotency_ms": 60_000, "all_or_none": ""},
     ),
     "claim_jobs": lambda s: ([], BATCH | {"retention": s["retention"]}),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
@@ -84,6 +88,13 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
         [(*row_of(attempt), 50, "half", 5000) for attempt in s["running"]],
         {"window_ms": 86_400_000},
     ),
+    "create_batch": lambda s: (
+        [],
+        {"id": BATCH_ID, "record": "{}", "idempotency": "k", "fingerprint": "f", "idempotency_ms": 60_000},
+    ),
+    "add_members": lambda s: ([("a",), ("b",)], {"id": s["batch"], "seal": "1"}),
+    "end_members": lambda s: ([("a", "dead")], {"id": s["batch"]}),
+    "clear_outbox": lambda s: ([(s["told"],)], {}),
     "expire_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
     "configure_lane": lambda s: ([], {"name": "shop#a", "action": "pause"}),
@@ -113,6 +124,9 @@ async def seeded(shard, clock):
     """A shard with something of everything, and limits that are near."""
     await shard.configure(rate=shard.rate(1, 1000, 12), retention={"cancelled": Retention(86_400_000, 1)})
     await shard.configure("b")
+    await shard.store.batches.create(BATCH_SEEDED, Batch(), None)
+    told = await shard.add_one("shop", on_success=Spec("a", msgspec.Raw(b"{}")))
+    await shard.end(await shard.claim_one(), shard.succeed)
     await shard.add(13)
     await shard.add(1, "busy", delay_ms=90_000_000, expires_ms=86_400_000 - 90_000_000)
     for attempt, ending in zip(
@@ -126,6 +140,8 @@ async def seeded(shard, clock):
     waiting = (await shard.dump())["waiting:default"]
     return {
         "running": running,
+        "batch": BATCH_SEEDED,
+        "told": told,
         "waiting": max(waiting),
         "retention": shard.retention,
         "now": clock.now,

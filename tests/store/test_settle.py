@@ -154,7 +154,7 @@ async def test_a_retry_waits_again_with_the_attempt_spent(shard, clock):
     attempt = await shard.run_one()
     await clock.advance(300)
 
-    (settled,), due_in_ms = await shard.jobs.settle(0, [shard.ended(attempt, shard.retry)])
+    (settled,), due_in_ms = await shard.settle([shard.ended(attempt, shard.retry)])
 
     assert (settled.reply, settled.state, due_in_ms) == ("ok", "waiting", 5000)
     dump = await shard.dump()
@@ -264,7 +264,7 @@ async def test_whatever_ends_an_attempt_frees_its_slot(shard, clock, ending):
     attempt = await shard.run_one()
     await shard.add()
 
-    _, due_in_ms = await shard.jobs.settle(0, [shard.ended(attempt, getattr(shard, ending))])
+    _, due_in_ms = await shard.settle([shard.ended(attempt, getattr(shard, ending))])
 
     assert due_in_ms == 0
     assert (await shard.dump())["queues"] == {"default": clock.now}
@@ -274,8 +274,7 @@ async def test_a_batch_is_answered_row_by_row(shard):
     await shard.add(3)
     first, second, third = (await shard.claim()).attempts
 
-    replies, due_in_ms = await shard.jobs.settle(
-        0,
+    replies, due_in_ms = await shard.settle(
         [
             shard.ended(first, shard.succeed),
             shard.ended(second, shard.retry),

@@ -10,6 +10,7 @@
 --   {"duplicate", id}                     this job has the unique handle, and is kept
 --   {"unique_conflict", id}               the same, and the caller wants to be refused
 --   {"cost_exceeds_burst", burst}         it would wait for ever
+--   {"not_created"}                       another one was refused, and all or none was asked for
 
 -- @include lib/cancel
 -- @include lib/create
@@ -17,7 +18,8 @@
 -- @include lib/rows
 
 local idempotency_ms = ARGV[2] -- how long a request is remembered
--- Rows from ARGV[3], each: id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec
+local all_or_none = ARGV[3] -- "1", or ""
+-- Rows from ARGV[4], each: id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec
 
 -- Which states a handle is unique among.
 local GROUPS = {
@@ -51,7 +53,7 @@ local function refused_as_duplicate(lane, trait, guard)
   if not rival then return nil end
   if guard.on_conflict == "reject" then return { "unique_conflict", rival.id } end
   if guard.on_conflict ~= "replace" or rival.state ~= "waiting" then return { "duplicate", rival.id } end
-  cancel_waiting(rival, "superseded")
+  return nil, rival
 end
 
 local function refused_for_cost(lane, trait)
@@ -66,8 +68,10 @@ end
 local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
   if redis.call("EXISTS", job_key(id)) == 1 then return { "created" } end
   local trait, guard = read_pairs(traits), read_pairs(guards)
-  local refused = answered_before(guard) or refused_for_cost(lane, trait) or refused_as_duplicate(lane, trait, guard)
+  local refused, rival = answered_before(guard) or refused_for_cost(lane, trait), nil
+  if not refused then refused, rival = refused_as_duplicate(lane, trait, guard) end
   if refused then return refused end
+  if rival then cancel_waiting(rival, "superseded") end
   create_job(id, lane, run_at, timeout_ms, traits, spec)
   if guard.idempotency then
     local answer = guard.fingerprint .. " " .. id .. " " .. now .. " " .. string.format("%.0f", run_at)
@@ -76,8 +80,28 @@ local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
   return { "created" }
 end
 
+-- Before anything is written: whether one of the rows will be refused. Two of them may want the same handle.
+local function find_refusals()
+  local refusals, wanted, is_refused = {}, {}, false
+  for id, lane, _, _, _, traits, guards in each_row(4, 8) do
+    local trait, guard = read_pairs(traits), read_pairs(guards)
+    local handle = trait.unique and lane .. " " .. trait.unique
+    local refused = redis.call("EXISTS", job_key(id)) == 0
+      and (answered_before(guard) or refused_for_cost(lane, trait) or refused_as_duplicate(lane, trait, guard))
+    if handle and wanted[handle] and guard.on_conflict == "reject" then refused = { "unique_conflict", wanted[handle] } end
+    if handle then wanted[handle] = id end
+    if refused and (refused[1] == "replayed" or refused[1] == "duplicate") then refused = nil end
+    refusals[#refusals + 1] = refused or { "not_created" }
+    is_refused = is_refused or refused
+  end
+  return is_refused and refusals
+end
+
+local refusals = all_or_none == "1" and find_refusals()
+if refusals then return { "ok", now, -1, refusals } end
+
 local replies = {}
-for id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec in each_row(3, 8) do
+for id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec in each_row(4, 8) do
   -- A time in the past means now, and takes its place in the line now.
   local due_at = math.max(now + tonumber(delay_ms), tonumber(run_at))
   replies[#replies + 1] = enqueue(id, lane, due_at, timeout_ms, traits, guards, spec)

@@ -5,8 +5,8 @@
 --   spare    wait again with the attempt given back      } by number and nonce
 --   die, cancel                                          }
 --
--- Returns {"ok", {{reply, state}, ...}, due_in_ms, {{"opened" or "closed", queue, worker, failures}, ...}} with the circuits
--- that changed, and a reply per row:
+-- Returns {"ok", {{reply, state}, ...}, due_in_ms, {{"opened" or "closed", queue, worker, failures}, ...}, outbox} with the
+-- circuits that changed, how much others are to be told of, and a reply per row:
 --   "ok"                the attempt is settled; `state` is the job's state now
 --   "already_recorded"  the very same was said before; nothing changed
 --   "stale_receipt"     the job is final, or the attempt is over or was never made; kept in the log, nothing changed
@@ -133,7 +133,7 @@ local function finish(job, row)
   redis.call("HSET", job_key(job.id), "state", state, "outcome", row.outcome, "finished_at", now)
   if row.reason ~= "" then redis.call("HSET", job_key(job.id), "reason", row.reason) end
   if row.result ~= "" then redis.call("HSET", job_key(job.id), "result", row.result) end
-  finish_job(job.id, state, job.queue)
+  finish_job(job, state)
   return state
 end
 
@@ -166,4 +166,4 @@ for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, 
     limits = limits })
 end
 
-return { "ok", replies, offer_touched(), circuit_changes }
+return { "ok", replies, offer_touched(), circuit_changes, redis.call("ZCARD", outbox_key) }

@@ -8,5 +8,5 @@ local function cancel_waiting(job, reason)
   drop_waiting(job.id, job.lane, job.priority, job.attempt)
   redis.call("ZREM", expiries_key, job.id)
   redis.call("HSET", job_key(job.id), "state", "cancelled", "reason", reason, "outcome", "cancelled", "finished_at", now)
-  finish_job(job.id, "cancelled", job.queue)
+  finish_job(job, "cancelled")
 end

@@ -23,7 +23,12 @@ local function let_go(id, queue, handle, kept_until)
   end
 end
 
+-- A job of which others are still to be told is kept until they were.
 local function erase_job(id)
+  if redis.call("ZSCORE", outbox_key, id) then
+    redis.call("HSET", job_key(id), "is_erased", 1)
+    return
+  end
   local lane, tags, schedule, batch, unique, unique_until =
     unpack(redis.call("HMGET", job_key(id), "lane", "tags", "schedule", "batch", "unique", "unique_until"))
   for _, index in ipairs(belongings(tags, schedule, batch)) do redis.call("ZREM", index, id) end

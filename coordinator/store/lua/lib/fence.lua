@@ -7,7 +7,7 @@ local function load_attempt(id)
   local field = redis.call("HMGET", job_key(id),
     "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
     "priority", "cost", "worker",
-    "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard")
+    "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard", "notify")
   return {
     id = id,
     state = field[1],
@@ -31,6 +31,7 @@ local function load_attempt(id)
     heartbeat_ms = tonumber(field[18] or nil),
     ends_at = tonumber(field[19] or field[6] or 0),
     heard = field[20] == "1",
+    notify = field[21],
   }
 end
 

@@ -32,8 +32,10 @@ end
 -- On a whole second, so that what finishes together is purged together.
 local function purge_instant(finished_at, age_ms) return math.ceil((finished_at + age_ms) / 1000) * 1000 end
 
--- The job's hash must be whole by now: with a number of 0 it is gone when this returns.
-local function finish_job(id, state, queue)
+-- `job` is as `load_attempt` gives it. Its hash must be whole by now: with a number of 0 it is gone when this returns.
+local function finish_job(job, state)
+  local id, queue = job.id, job.queue
+  if job.notify then redis.call("ZADD", outbox_key, now, id) end
   local index = finished_key(state, queue)
   local keep = retention_of(state, queue)
   redis.call("ZADD", index, now, id)

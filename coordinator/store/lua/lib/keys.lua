@@ -12,6 +12,7 @@ local purges_key = shard .. ":purges" -- zset: `<state>:<queue>` -> when its old
 local known_queues_key = shard .. ":known_queues" -- set: every queue that ever had a job or settings
 local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick; inf when there is none
 
+local outbox_key = shard .. ":outbox" -- zset: what others are to be told of -> since when; `<job>` or `batch:<id>`
 local expiries_key = shard .. ":expiries" -- zset: job -> when it is given up if it has not started
 
 local function job_key(id) return shard .. ":job:" .. id end -- hash
@@ -32,6 +33,9 @@ local function runs_key(schedule) return shard .. ":runs:" .. schedule end -- zs
 local function members_key(batch) return shard .. ":members:" .. batch end -- zset: job of a batch -> created-at
 local function unique_key(queue, handle) return shard .. ":unique:" .. queue .. "#" .. handle end -- string: the job that has it
 local function idempotency_key(handle) return shard .. ":idempotency:" .. handle end -- string: what was answered to a request
+local function batch_key(id) return shard .. ":batch:" .. id end -- hash
+local function left_key(batch) return shard .. ":left:" .. batch end -- set: jobs of a batch that are not final
+local function done_key(batch) return shard .. ":done:" .. batch end -- set: those that are, each counted once
 local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
 
 -- zset: job -> run-at. A lane has one line for each priority; that of the usual one bears no number.

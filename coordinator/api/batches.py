@@ -1,0 +1,145 @@
+"""`/job/batch` and `/batch`: many jobs in one request, and their ends waited for together."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath, RawBody
+from msgspec import Meta, Raw
+from msgspec.structs import replace
+
+from coordinator.api.answers import batch_answer, json_response
+from coordinator.api.asking import callback_asked, spec_asked
+from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
+from coordinator.api.reading import Body, decode
+from coordinator.domain.batch import Batch
+from coordinator.domain.ids import shard_of_queue
+from coordinator.engine.intake import refusal_of
+from coordinator.engine.replica import Replica
+from coordinator.errors import Invalid, Refusal
+from coordinator.store.jobs import Accepted
+from coordinator.store.records import NewJob
+
+JOBS_LIMIT = 1000
+BODY_LIMIT_BYTES = 16 * 1024 * 1024
+
+Item = dict[str, Any]
+
+
+class BatchBody(Body):
+    """`POST /job/batch`. Each of `jobs` is a body of `POST /job`."""
+
+    jobs: Annotated[list[Raw], Meta(min_length=1, max_length=JOBS_LIMIT)]
+    atomic: bool = False
+    on_complete: CallbackBody | None = None
+    on_success: CallbackBody | None = None
+    on_failure: CallbackBody | None = None
+
+
+@post("/job/batch", request_max_body_size=BODY_LIMIT_BYTES)
+async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
+    """Accept up to 1000 jobs: 201 if all were made, 207 if some were not; with `atomic` all or none."""
+    replica = replica_of(request)
+    asked = decode(body, BatchBody)
+    batch = Batch(
+        on_complete=await callback_asked(replica, asked.on_complete, "onComplete"),
+        on_success=await callback_asked(replica, asked.on_success, "onSuccess"),
+        on_failure=await callback_asked(replica, asked.on_failure, "onFailure"),
+    )
+    idempotency = request_of(request.headers.get("idempotency-key"), body)
+    made = await asyncio.gather(*(_read_item(replica, raw, at, idempotency) for at, raw in enumerate(asked.jobs)))
+    jobs = [job for job in made if isinstance(job, NewJob)]
+    if asked.atomic:
+        _refuse_unless_whole(replica, made)
+    queue = jobs[0].spec.queue if jobs else "default"
+    batch_id = await replica.store.batches.create(replica.intake.new_batch_id(queue), batch, idempotency)
+    jobs = [_in_batch(job, batch_id) for job in jobs]
+    items = iter(await _store(replica, jobs, atomic=asked.atomic))
+    answers = [_refused_item(job) if isinstance(job, Refusal) else next(items) for job in made]
+    members = [answer["id"] for answer in answers if answer["status"] == 201]
+    await replica.store.batches.add(batch_id, members, seal=True)
+    view = await replica.store.batches.read(batch_id)
+    listed = [{"index": at, **answer} for at, answer in enumerate(answers)]
+    status = 201 if all(answer["status"] < 300 for answer in answers) else 207
+    return json_response(batch_answer(view) | {"jobs": listed}, status, {"Location": f"/batch/{batch_id}"})
+
+
+@get("/batch/{batch_id:str}")
+async def read_batch(request: Request, batch_id: FromPath[str]) -> Response[bytes]:
+    """How many of a batch's jobs have ended, and how."""
+    return json_response(batch_answer(await replica_of(request).store.batches.read(batch_id)))
+
+
+@post("/batch/{batch_id:str}/cancel", status_code=200)
+async def cancel_batch(request: Request, batch_id: FromPath[str]) -> Response[bytes]:
+    """Cancel those of a batch's jobs that wait, and ask the functions of those that run to stop."""
+    replica = replica_of(request)
+    jobs, cursor, done = replica.store.jobs, "0", 0
+    while True:
+        pending, cursor = await replica.store.batches.pending(batch_id, cursor)
+        for shard in {jobs.shard_of(job_id) for job_id in pending}:
+            here = [job_id for job_id in pending if jobs.shard_of(job_id) == shard]
+            changed, _ = await jobs.change(shard, "cancel", here)
+            done += sum(one.reply in {"cancelled", "requested"} for one in changed)
+            replica.settler.outbox.notice(shard)
+        if cursor == "0":
+            break
+    return json_response(batch_answer(await replica.store.batches.read(batch_id)) | {"done": done})
+
+
+async def _read_item(replica: Replica, raw: Raw, at: int, idempotency: tuple[str, str] | None) -> NewJob | Refusal:
+    try:
+        asked = decode(bytes(raw), NewJobBody)
+        if asked.is_schedule or asked.batch_id is not None:
+            raise Invalid("cron" if asked.is_schedule else "batchId", "cannot stand in a batch; send it to POST /job")
+        spec = await spec_asked(replica, asked)
+        run_at, delay_ms = start_of(asked)
+    except Refusal as refusal:
+        return refusal
+    # Each job has its own share of the request's key: what was stored before an answer was lost is found again.
+    own = request_of(f"{idempotency[0]}/{at}", bytes(raw)) if idempotency else None
+    return replica.intake.new_job(spec, run_at=run_at, delay_ms=delay_ms, idempotency=own)
+
+
+def _in_batch(job: NewJob, batch_id: str) -> NewJob:
+    return NewJob(job.id, replace(job.spec, batch_id=batch_id), job.run_at, job.delay_ms, job.idempotency)
+
+
+def _refuse_unless_whole(replica: Replica, made: Sequence[NewJob | Refusal]) -> None:
+    for at, job in enumerate(made):
+        if isinstance(job, Refusal):
+            raise Invalid(f"jobs[{at}]", f"{job.detail}; with atomic none of the jobs was stored", code=job.code)
+    shards = {shard_of_queue(job.spec.queue, replica.store.shards) for job in made if isinstance(job, NewJob)}
+    if len(shards) > 1:
+        raise Invalid("atomic", "is possible for the jobs of one queue: two queues may lie apart in Redis")
+
+
+async def _store(replica: Replica, jobs: Sequence[NewJob], *, atomic: bool) -> list[Item]:
+    if not jobs:
+        return []
+    if atomic:
+        accepted = await replica.intake.enqueue_all(jobs)
+        for at, (one, job) in enumerate(zip(accepted, jobs, strict=True)):
+            if one.reply not in {"created", "replayed", "duplicate", "not_created"}:
+                refusal = refusal_of(one, job.spec)
+                raise Invalid(f"jobs[{at}]", f"{refusal.detail}; none of the jobs was stored", code=refusal.code)
+    else:
+        accepted = await asyncio.gather(*(replica.intake.submit(job) for job in jobs))
+    return [_item(one, job) for one, job in zip(accepted, jobs, strict=True)]
+
+
+def _item(accepted: Accepted, job: NewJob) -> Item:
+    match accepted.reply, accepted.told:
+        case "created", _:
+            return {"status": 201, "id": job.id}
+        case "replayed", (known, *_):
+            return {"status": 201, "id": known.decode()}
+        case "duplicate", (known,):
+            return {"status": 200, "id": known.decode(), "duplicate": True}
+    return _refused_item(refusal_of(accepted, job.spec))
+
+
+def _refused_item(refusal: Refusal) -> Item:
+    return {"status": refusal.status, "error": {"code": refusal.code, "detail": refusal.detail, **refusal.extra}}

@@ -1,0 +1,112 @@
+"""`/job/bulk` and `/queue/:name/purge`: one act on all jobs that a filter finds."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from litestar import Response, post
+from litestar.params import FromPath, RawBody
+from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
+
+from coordinator.api.answers import json_response
+from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import EditBody, FilterBody, edited_spec, new_start_of, selection_of
+from coordinator.api.listing import read_page
+from coordinator.api.queues import checked_queue
+from coordinator.api.reading import Body, decode
+from coordinator.domain.job import Job, State
+from coordinator.domain.selection import Selection
+from coordinator.engine.bulk import STATES, Action, BulkDone, act_on_all
+from coordinator.engine.replica import Replica
+from coordinator.errors import Invalid
+from coordinator.store.jobs import Change
+
+LIMIT = 10_000
+
+
+class BulkBody(Body):
+    """`POST /job/bulk`. `set` is what a PATCH of one job takes."""
+
+    action: Action
+    filter: FilterBody | UnsetType = UNSET
+    all: bool = False
+    set: EditBody | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=LIMIT)] = LIMIT
+    dry_run: bool = False
+
+
+@post("/job/bulk", status_code=200)
+async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
+    """Retry, cancel, delete, run or edit all jobs that a filter finds; `dryRun` only counts them."""
+    asked = decode(body, BulkBody)
+    chosen = selection_of(FilterBody() if isinstance(asked.filter, UnsetType) else asked.filter)
+    if chosen == Selection() and not asked.all:
+        raise Invalid("filter", 'is empty, which means every job of every queue; say "all": true if that is meant')
+    replica = replica_of(request)
+    act = _act_of(replica, asked)
+    return json_response(_bulk_answer(await _act(replica, chosen, act, asked)))
+
+
+@post("/queue/{name:str}/purge", status_code=200)
+async def purge_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """Delete all jobs of a queue but those that run: the waiting are cancelled, the finished erased."""
+    replica = replica_of(request)
+    asked = BulkBody(action="delete")
+    chosen = Selection(queue=checked_queue(name))
+    return json_response(_bulk_answer(await _act(replica, chosen, _changer(replica, "delete"), asked)))
+
+
+async def _act(
+    replica: Replica, chosen: Selection, act: Callable[[list[Job]], Awaitable[int]], asked: BulkBody
+) -> BulkDone:
+    async def pages(state: State | None, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
+        return await read_page(replica.store, replace(chosen, state=state), limit, cursor)
+
+    async def count_only(_: list[Job]) -> int:
+        return 0
+
+    states = STATES[asked.action] if chosen.state is None else (chosen.state,)
+    return await act_on_all(pages, count_only if asked.dry_run else act, states, asked.limit)
+
+
+def _act_of(replica: Replica, asked: BulkBody) -> Callable[[list[Job]], Awaitable[int]]:
+    if asked.action == "edit":
+        if isinstance(asked.set, UnsetType):
+            raise Invalid("set", 'is needed with the action edit, e.g. {"priority": 1}')
+        return _editor(replica, asked.set)
+    if not isinstance(asked.set, UnsetType):
+        raise Invalid("set", "is for the action edit")
+    return _changer(replica, asked.action)
+
+
+def _changer(replica: Replica, verb: Change) -> Callable[[list[Job]], Awaitable[int]]:
+    async def change(jobs: list[Job]) -> int:
+        store, done = replica.store.jobs, 0
+        for shard in {store.shard_of(job.id) for job in jobs}:
+            ids = [job.id for job in jobs if store.shard_of(job.id) == shard]
+            changed, due_in_ms = await store.change(shard, verb, ids)
+            replica.wake(shard, due_in_ms)
+            replica.settler.outbox.notice(shard)
+            done += sum(one.reply not in {"invalid_state", "job_not_found"} for one in changed)
+        return done
+
+    return change
+
+
+def _editor(replica: Replica, changes: EditBody) -> Callable[[list[Job]], Awaitable[int]]:
+    run_at, delay_ms = new_start_of(changes)
+
+    async def edit(jobs: list[Job]) -> int:
+        done = 0
+        for job in jobs:
+            spec = edited_spec(job.spec, changes)
+            edited, due_in_ms = await replica.store.jobs.edit(job, spec, run_at=run_at, delay_ms=delay_ms)
+            replica.wake(replica.store.jobs.shard_of(job.id), due_in_ms)
+            done += edited.reply == "ok"
+        return done
+
+    return edit
+
+
+def _bulk_answer(done: BulkDone) -> dict[str, object]:
+    return {"matched": done.matched, "done": done.done, "more": not done.is_all}

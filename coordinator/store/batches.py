@@ -1,0 +1,116 @@
+"""Batches in Redis, and the outboxes through which shards tell others of what has ended in them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from coordinator.domain.batch import Batch, BatchView
+from coordinator.domain.ids import shard_of_id
+from coordinator.domain.job import Job
+from coordinator.errors import Invalid, NotFound
+from coordinator.store.connection import Connection
+from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS
+from coordinator.store.records import read_view
+
+_decoder = msgspec.json.Decoder(Batch)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What others are to be told of: jobs that are final, and ids of batches that are complete."""
+
+    jobs: list[Job]
+    batches: list[str]
+
+
+class BatchStore:
+    """Batches. Every method may raise `StoreUnavailable`; those that take an id `NotFound`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """A batch lives in the shard that its id names; its jobs may live anywhere."""
+        self._connection = connection
+
+    async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> str:
+        """Begin a batch. Returns its id: that of the first, if the same request comes again. Raises `Invalid`."""
+        key, fingerprint = idempotency or ("", "")
+        reply, *made = await self._connection.run(
+            "create_batch",
+            self._root_of(batch_id),
+            id=batch_id,
+            record=msgspec.json.encode(batch),
+            idempotency=key,
+            fingerprint=fingerprint,
+            idempotency_ms=IDEMPOTENCY_MS,
+        )
+        if reply != b"ok":
+            detail = "was used for another request within 24 hours; use a new key for a new request"
+            raise Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+        return str(made[0].decode())
+
+    async def add(self, batch_id: str, job_ids: Sequence[str], *, seal: bool = False) -> bool:
+        """Have a batch wait for jobs. False if it is complete."""
+        (reply,) = await self._connection.run(
+            "add_members", self._root_of(batch_id), [(job,) for job in job_ids], id=batch_id, seal="1" if seal else ""
+        )
+        if reply == b"batch_not_found":
+            raise batch_not_found(batch_id)
+        return bool(reply == b"ok")
+
+    async def end(self, batch_id: str, ended: Sequence[tuple[str, str]]) -> bool:
+        """Tell a batch of jobs and their final states. Whether others are to be told of it now."""
+        _, due_in = await self._connection.run("end_members", self._root_of(batch_id), ended, id=batch_id)
+        return bool(due_in == 0)
+
+    async def read(self, batch_id: str) -> BatchView:
+        """A batch as it is now."""
+        view, _, _ = await self._read(batch_id, "0", 0)
+        return view
+
+    async def pending(self, batch_id: str, cursor: str) -> tuple[list[str], str]:
+        """Some of the jobs that a batch waits for, and where to go on: "0" at the end."""
+        _, after, jobs = await self._read(batch_id, cursor, BATCH_LIMIT)
+        return jobs, after
+
+    async def _read(self, batch_id: str, cursor: str, limit: int) -> tuple[BatchView, str, list[str]]:
+        reply, *rest = await self._connection.run(
+            "read_batch", self._root_of(batch_id), id=batch_id, cursor=cursor, limit=limit
+        )
+        if reply != b"ok":
+            raise batch_not_found(batch_id)
+        pairs, pending, after, jobs = rest
+        field = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        view = BatchView(
+            id=batch_id,
+            batch=_decoder.decode(field[b"record"]),
+            created_at=int(field[b"created_at"]),
+            completed_at=int(field[b"completed_at"]) if b"completed_at" in field else None,
+            pending=pending,
+            succeeded=int(field.get(b"succeeded", 0)),
+            dead=int(field.get(b"dead", 0)),
+            cancelled=int(field.get(b"cancelled", 0)),
+        )
+        return view, after.decode(), [job.decode() for job in jobs]
+
+    async def outgoing(self, shard: int) -> Outgoing:
+        """A batch of what others are to be told of."""
+        root = self._connection.root(shard)
+        _, now, views, batches = await self._connection.run("read_outbox", root, limit=BATCH_LIMIT)
+        return Outgoing([read_view(view, now) for view in views], [name.decode() for name in batches])
+
+    async def clear(self, shard: int, told: Outgoing) -> bool:
+        """Others have been told of these. Whether there is more."""
+        entries = [(job.id,) for job in told.jobs] + [(f"batch:{name}",) for name in told.batches]
+        _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), entries)
+        return bool(due_in == 0)
+
+    def _root_of(self, batch_id: str) -> str:
+        shard = shard_of_id(batch_id)
+        if shard is None or shard >= self._connection.shards:
+            raise batch_not_found(batch_id)
+        return self._connection.root(shard)
+
+
+def batch_not_found(batch_id: str) -> NotFound:
+    """The refusal for an id that names no batch."""
+    return NotFound("batch_not_found", f"There is no batch {batch_id[:80]!r}; complete ones are kept for a day.")

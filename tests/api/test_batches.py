@@ -1,0 +1,204 @@
+"""Many jobs at once: batches, what is called afterwards, and acts on all that a filter finds."""
+
+import pytest
+
+from tests.api.harness import Api, Function, Json, Reply, eventually, refusal
+
+FAILED = Reply(410)
+
+
+async def complete(api: Api, batch_id: str) -> Json:
+    """The batch when all its jobs are final."""
+
+    async def look() -> Json | None:
+        batch: Json = (await api.client.get(f"/batch/{batch_id}")).json()
+        return batch if batch["state"] == "complete" else None
+
+    return await eventually(look)
+
+
+async def callback(function: Function, worker: str) -> Json:
+    """What a callback was told, when it was called."""
+
+    async def look() -> Json | None:
+        told = [call.body for call in function.calls if call.body["worker"] == worker]
+        return told[0] if told else None
+
+    return await eventually(look)
+
+
+async def test_what_follows_a_success_is_told_of_it(api: Api, function: Function):
+    function.replies(Reply(body=b'{"status":"success","result":{"n":1}}'), Reply())
+    callbacks: Json = {
+        "onSuccess": {"worker": "then", "args": {"a": 1}, "queue": "other"},
+        "onFailure": {"worker": "else"},
+    }
+    job_id = await api.enqueue(**callbacks)
+
+    told = await callback(function, "then")
+
+    assert (told["args"], told["queue"]) == ({"a": 1}, "other")
+    about = {"jobId": job_id, "worker": "send-email", "state": "succeeded", "reason": None, "result": {"n": 1}}
+    assert told["meta"]["callbackOf"] | {"worker": "send-email"} == about
+
+
+async def test_what_follows_a_failure_is_told_of_it(api: Api, function: Function):
+    function.replies(FAILED, Reply())
+    job_id = await api.enqueue(onSuccess={"worker": "then"}, onFailure={"worker": "else"})
+
+    about = (await callback(function, "else"))["meta"]["callbackOf"]
+
+    assert (about["jobId"], about["state"], about["reason"]) == (job_id, "dead", "non_retryable")
+    assert about["error"]["type"] == "HTTPError"
+
+
+async def test_a_callback_is_made_although_nothing_of_its_job_is_kept(api: Api, function: Function):
+    await api.client.put("/queue/default", json={"retention": {"succeeded": {"age": "1h", "count": 0}}})
+    job_id = await api.enqueue(onSuccess={"worker": "then", "queue": "other"})
+
+    assert (await callback(function, "then"))["meta"]["callbackOf"]["jobId"] == job_id
+
+    async def gone() -> Json | None:
+        answer = await api.client.get(f"/job/{job_id}")
+        return answer.json() if answer.status_code == 404 else None
+
+    await eventually(gone)
+
+
+async def test_a_callback_needs_a_worker(idle: Api):
+    await idle.client.delete("/worker/*")
+    answer = await idle.post("/job", {"worker": "a", "onSuccess": {"worker": "b c"}})
+
+    refusal(answer, 422, "validation_error", "onSuccess.worker", "is not a name")
+
+
+async def test_a_batch_counts_its_jobs_and_calls_when_all_are_final(api: Api, function: Function):
+    jobs = [{"worker": f"w{number}", "queue": f"q{number % 3}"} for number in range(7)]
+    answer = await api.post(
+        "/job/batch", {"jobs": jobs, "onComplete": {"worker": "done"}, "onSuccess": {"worker": "fine"}}
+    )
+
+    made = answer.json()
+    assert (answer.status_code, made["total"], [job["status"] for job in made["jobs"]]) == (201, 7, [201] * 7)
+    batch = await complete(api, made["id"])
+    assert (batch["total"], batch["pending"], batch["succeeded"]) == (7, 0, 7)
+    about = (await callback(function, "done"))["meta"]["callbackOf"]
+    assert about == {"batchId": made["id"], "succeeded": 7, "dead": 0, "cancelled": 0}
+    assert (await callback(function, "fine"))["meta"]["callbackOf"] == about
+    listed = (await api.client.get("/job", params={"batchId": made["id"]})).json()["items"]
+    assert sorted(job["id"] for job in listed) == sorted(job["id"] for job in made["jobs"])
+
+
+async def test_what_is_wrong_in_a_batch_is_told_and_the_rest_runs(api: Api):
+    jobs: list[Json] = [{"worker": "a"}, {"worker": "a", "priority": 77}, {"worker": "a", "cron": "@daily"}]
+    answer = await api.post("/job/batch", {"jobs": jobs})
+
+    first, second, third = answer.json()["jobs"]
+    assert (answer.status_code, first["status"], second["status"], third["status"]) == (207, 201, 422, 422)
+    assert (second["index"], second["error"]["errors"][0]["path"]) == (1, "priority")
+    assert third["error"]["errors"][0]["path"] == "cron"
+    assert (await complete(api, answer.json()["id"]))["succeeded"] == 1
+
+
+async def test_an_atomic_batch_is_stored_whole_or_not_at_all(api: Api):
+    await api.client.put("/queue/shop", json={"rate": {"limit": 2, "burst": 5}})
+    cheap, dear = {"worker": "a", "queue": "shop"}, {"worker": "a", "queue": "shop", "cost": 6}
+
+    refusal(await api.post("/job/batch", {"jobs": [cheap, {"worker": "-"}], "atomic": True}), 422, "validation_error")
+    refusal(await api.post("/job/batch", {"jobs": [cheap, dear], "atomic": True}), 422, "cost_exceeds_burst", "jobs[1]")
+    assert (await api.client.get("/job?queue=shop")).json()["items"] == []
+    answer = await api.post("/job/batch", {"jobs": [cheap] * 5, "atomic": True})
+    assert (await complete(api, answer.json()["id"]))["succeeded"] == 5
+
+
+async def test_a_repeated_batch_is_the_same(api: Api, function: Function):
+    jobs = {"jobs": [{"worker": "a", "queue": f"q{number}"} for number in range(5)]}
+    headers = {"Idempotency-Key": "b1"}
+    first = (await api.client.post("/job/batch", json=jobs, headers=headers)).json()
+    await complete(api, first["id"])
+
+    again = (await api.client.post("/job/batch", json=jobs, headers=headers)).json()
+
+    assert (again["id"], [job["id"] for job in again["jobs"]]) == (first["id"], [job["id"] for job in first["jobs"]])
+    assert (again["total"], again["state"], len(function.calls)) == (5, "complete", 5)
+    other = {"jobs": [{"worker": "b", "queue": "q0"}]}
+    refusal(await api.client.post("/job/batch", json=other, headers=headers), 422, "idempotency_mismatch")
+
+
+async def test_a_job_joins_a_batch_while_that_is_open(api: Api, function: Function):
+    function.hold()
+    batch_id = (await api.post("/job/batch", {"jobs": [{"worker": "a"}]})).json()["id"]
+
+    joined = await api.enqueue(batchId=batch_id)
+
+    assert (await api.client.get(f"/batch/{batch_id}")).json()["total"] == 2
+    assert (await api.job(joined))["batchId"] == batch_id
+    function.release()
+    assert (await complete(api, batch_id))["succeeded"] == 2
+    refusal(await api.post("/job", {"worker": "a", "batchId": batch_id}), 409, "invalid_state")
+    refusal(await api.post("/job", {"worker": "a", "batchId": "x"}), 404, "batch_not_found")
+
+
+async def test_a_batch_is_cancelled_with_all_that_waits(api: Api):
+    jobs = [{"worker": "a", "delay": "1h", "queue": f"q{number}"} for number in range(4)]
+    batch_id = (await api.post("/job/batch", {"jobs": jobs, "onFailure": {"worker": "b"}})).json()["id"]
+
+    assert (await api.client.post(f"/batch/{batch_id}/cancel")).json()["done"] == 4
+
+    batch = await complete(api, batch_id)
+    assert (batch["cancelled"], batch["pending"]) == (4, 0)
+    refusal(await api.client.post("/batch/x/cancel"), 404, "batch_not_found")
+
+
+async def test_many_jobs_are_changed_by_one_request(api: Api, function: Function):
+    function.replies(FAILED)
+    dead = [await api.enqueue(tags=["red"]) for _ in range(3)]
+    for job_id in dead:
+        await api.until(job_id, "dead")
+    function.replies(Reply())
+    retry = {"action": "retry", "filter": {"tag": "red"}}
+
+    counted = (await api.post("/job/bulk", retry | {"dryRun": True})).json()
+    retried = (await api.post("/job/bulk", retry)).json()
+
+    assert counted == {"matched": 3, "done": 0, "more": False}
+    assert retried == {"matched": 3, "done": 3, "more": False}
+    for job_id in dead:
+        await api.until(job_id, "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("cancel", "cancelled"), ("run", "succeeded"), ("delete", "cancelled"), ("edit", "scheduled")]
+)
+async def test_bulk_acts_do_what_single_ones_do(api: Api, action: str, state: str):
+    waiting = [await api.enqueue(queue=f"q{number}", delay="1h", worker="w") for number in range(3)]
+    body: Json = {"action": action, "filter": {"worker": "w"}} | ({"set": {"priority": 1}} if action == "edit" else {})
+
+    assert (await api.post("/job/bulk", body)).json()["done"] == 3
+
+    for job_id in waiting:
+        job = await api.until(job_id, state)
+        assert job["priority"] == (1 if action == "edit" else 5)
+
+
+async def test_a_queue_is_purged(api: Api):
+    await api.until(await api.enqueue(queue="q"), "succeeded")
+    waiting = await api.enqueue(queue="q", delay="1h")
+
+    assert (await api.client.post("/queue/q/purge")).json()["done"] == 2
+    assert (await api.job(waiting))["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"action": "retry"}, "filter"),
+        ({"action": "retry", "filter": {}}, "filter"),
+        ({"action": "explode", "all": True}, "action"),
+        ({"action": "edit", "all": True}, "set"),
+        ({"action": "run", "all": True, "set": {}}, "set"),
+        ({"action": "run", "all": True, "limit": 10_001}, "limit"),
+    ],
+)
+async def test_a_wrong_bulk_is_refused(idle: Api, body: Json, path: str):
+    refusal(await idle.post("/job/bulk", body), 422, "validation_error", path)
