@@ -21,8 +21,7 @@ async def callback(function: Function, worker: str) -> Json:
     """What a callback was told, when it was called."""
 
     async def look() -> Json | None:
-        told = [call.body for call in function.calls if call.body["worker"] == worker]
-        return told[0] if told else None
+        return next((call.body for call in function.calls if call.body["worker"] == worker), None)
 
     return await eventually(look)
 
