@@ -21,7 +21,8 @@ async def callback(function: Function, worker: str) -> Json:
     """What a callback was told, when it was called."""
 
     async def look() -> Json | None:
-        return next((call.body for call in function.calls if call.body["worker"] == worker), None)
+        told = [call.body for call in function.calls if call.body["worker"] == worker]
+        return told[0] if told else None
 
     return await eventually(look)
 
@@ -59,7 +60,8 @@ async def test_a_callback_is_made_although_nothing_of_its_job_is_kept(api: Api, 
 
     async def gone() -> Json | None:
         answer = await api.client.get(f"/job/{job_id}")
-        return answer.json() if answer.status_code == 404 else None
+        problem: Json = answer.json()
+        return problem if answer.status_code == 404 else None
 
     await eventually(gone)
 
