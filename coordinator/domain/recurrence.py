@@ -3,38 +3,74 @@
 What a change of the clocks means
     The hour field decides, as people read it: `0 9` is a time of day, `0 *` and `0 */2` are intervals.
 
-    *Time of day* (the hour does not begin with `*`). Every time of every matching day runs once, at the first
-    instant at which the clocks show it or later. A time that is left out in spring thus runs at the first instant
-    after the gap, all the times in one gap together once; a time that comes twice in autumn runs the first time.
-    A time in a day that a zone left out (Apia, 30 December 2011) runs at the start of the next.
+    *Time of day* (the hour does not begin with `*`). Every time of every matching day runs once; the rule chooses
+    what becomes of a time that the clocks leave out in spring, and of one that they show twice in autumn:
 
-    *Interval* (the hour begins with `*`). It runs at every instant at which the clocks show a matching time: in
-    autumn both times, and in spring it makes nothing up. `*/30 * * * *` is every half hour of real time in every
-    zone that moves by whole or half hours.
+    ```
+    dst_gap    next    at the first instant after the gap, all the times in one gap together once
+               skip    not at all
+    dst_fold   first   the first time
+               both    both times
+    ```
+
+    A time in a day that a zone left out (Apia, 30 December 2011) is in a gap, too: it runs at the start of the next
+    day, or not at all.
+
+    *Interval* (the hour begins with `*`). It runs at every instant at which the clocks show a matching time, which
+    is `skip` and `both` whatever the rule chooses. `*/30 * * * *` is every half hour of real time in every zone that
+    moves by whole or half hours.
+
+How ticks are found
+    Between two changes the clocks go evenly, and a reading is an instant. At a change the choices say where the
+    readings of the new stretch begin: with `next` and `first` they go on where those of the old one ended, so that
+    the first instant answers for a gap, and what was shown before is not looked for again; with `skip` and `both`
+    they begin with what the clocks show.
+
+    ```
+                        gap                                fold
+     shown   ──01:59 │ 03:00──────────▶        ──01:59 │ 01:00──────02:00──▶
+     next      02:00 ├──────────────▶ first                      02:00 ├───▶
+     skip            │ 03:00 ├──────▶ both             │ 01:00 ├───────────▶
+    ```
 
 Ticks rise strictly and no two are at one instant. An interval without cron is arithmetic: `anchor_at + k * every_ms`.
 """
 
-from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from coordinator.domain.cron import Calendar, read_cron, wall_from, wall_until
-from coordinator.domain.instants import first_change, instant_of, last_change, local, offset_at, parse_timezone
+from coordinator.domain.instants import first_change, last_change, offset_at, parse_timezone
 
 EVERY_LEAST_MS = 1000
 _WALK_END = 253_370_764_800_000
 """The year 9999, where the walk stops: the next day, or the next zone, might be in a year that Python has not."""
 
+_DAY_MS = 86_400_000
+_GIVE_UP_MS = 80 * 366 * _DAY_MS
+"""Where a search for a tick ends: with `skip`, 02:30 on each second Sunday of March never comes in New York. Two
+matching days lie half of this apart at the most."""
+
+_NEAR_MS = 2 * _DAY_MS
+"""No zone moves its clocks by more than a day, so a change further away does not bring a reading here."""
+
+Gap = Literal["next", "skip"]
+Fold = Literal["first", "both"]
+
 
 class Rule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """Either `cron` in `timezone`, or `every_ms` counted from `anchor_at`. `start_at` and `end_at` may be ticks."""
+    """Either `cron` in `timezone`, or `every_ms` counted from `anchor_at`. `start_at` and `end_at` may be ticks.
+
+    `dst_gap` and `dst_fold` are for times of day.
+    """
 
     cron: str | None = None
     every_ms: Annotated[int, msgspec.Meta(ge=EVERY_LEAST_MS)] | None = None
     timezone: str = "UTC"
+    dst_gap: Gap = "next"
+    dst_fold: Fold = "first"
     anchor_at: int = 0
     start_at: int | None = None
     end_at: int | None = None
@@ -83,69 +119,72 @@ def count_ticks(rule: Rule, after: int, until: int, limit: int) -> int:
 
 
 def _next_by_cron(rule: Rule, after: int) -> int | None:
-    if rule.cron is None or after >= _WALK_END:
-        return None
-    calendar, zone = read_cron(rule.cron), parse_timezone(rule.timezone, "timezone")
-    return _next_interval(calendar, zone, after) if calendar.is_interval else _next_time_of_day(calendar, zone, after)
+    calendar, clocks = _read(rule)
+    start, horizon = after + 1, min(after + _GIVE_UP_MS, _WALK_END)
+    while start < horizon:
+        stretch = clocks.stretch(start)
+        # What a gap left out is all due at `start` if that is where it ends.
+        reading = stretch.opens if stretch.start == start else max(stretch.opens, start + stretch.offset)
+        wall = wall_from(calendar, reading)
+        if wall is None:
+            return None
+        tick = max(wall - stretch.offset, start)
+        change = first_change(start, min(tick, start + _NEAR_MS), clocks.zone)
+        if change is not None:
+            start = change
+        elif tick - start <= _NEAR_MS:
+            return tick
+        else:
+            start = tick - _NEAR_MS
+    return None
 
 
 def _last_by_cron(rule: Rule, until: int) -> int | None:
-    if rule.cron is None or until < 0:
-        return None
+    calendar, clocks = _read(rule)
+    floor = max(until - _GIVE_UP_MS, 0)
+    while until >= floor:
+        stretch = clocks.stretch(until)
+        wall = wall_until(calendar, until + stretch.offset)
+        if wall is None:
+            return None
+        tick = wall - stretch.offset
+        if wall >= stretch.opens:
+            return max(tick, stretch.start)
+        until = stretch.start - 1 if stretch.is_whole else tick + _NEAR_MS
+    return None
+
+
+class _Stretch(NamedTuple):
+    """While the clocks of a zone go evenly, `offset` ahead of UTC. `opens` is the first reading that is its own."""
+
+    offset: int
+    start: int
+    opens: int
+    is_whole: bool
+    """Whether the clocks changed at `start`; else it began earlier, and the change does not matter here any more."""
+
+
+class _Clocks(NamedTuple):
+    """The clocks of a zone, and what was chosen about their changes."""
+
+    zone: ZoneInfo
+    gap: Gap
+    fold: Fold
+
+    def stretch(self, instant: int) -> _Stretch:
+        """The one that `instant` is in."""
+        offset = offset_at(instant, self.zone)
+        # A day more than is used, so that none of what is used is shown for the second time.
+        change = last_change(instant - _NEAR_MS - _DAY_MS, instant, self.zone)
+        if change is None:
+            return _Stretch(offset, instant - _NEAR_MS, instant - _NEAR_MS + offset, is_whole=False)
+        before = offset_at(change - 1, self.zone)
+        goes_on = self.gap == "next" if before < offset else self.fold == "first"
+        return _Stretch(offset, change, change + (before if goes_on else offset), is_whole=True)
+
+
+def _read(rule: Rule) -> tuple[Calendar, _Clocks]:
+    assert rule.cron is not None
     calendar, zone = read_cron(rule.cron), parse_timezone(rule.timezone, "timezone")
-    return _last_interval(calendar, zone, until) if calendar.is_interval else _last_time_of_day(calendar, zone, until)
-
-
-def _next_time_of_day(calendar: Calendar, zone: ZoneInfo, after: int) -> int | None:
-    wall = after + offset_at(after, zone)
-    # The second time that a fold shows them, times still to come on the wall have run already: go past those.
-    while (later := wall_from(calendar, wall + 1)) is not None:
-        tick = instant_of(later, zone)
-        if tick > after:
-            return tick
-        wall = later
-    return None
-
-
-def _last_time_of_day(calendar: Calendar, zone: ZoneInfo, until: int) -> int | None:
-    shown_then = local(until, zone)
-    wall = until + offset_at(until, zone)
-    if shown_then.fold:
-        # The clocks have been ahead of this already, by as much as they were then put back.
-        first_offset = shown_then.replace(fold=0).utcoffset() or timedelta()
-        second_offset = shown_then.utcoffset() or timedelta()
-        wall += (first_offset - second_offset) // timedelta(milliseconds=1)
-    while (earlier := wall_until(calendar, wall)) is not None:
-        tick = instant_of(earlier, zone)
-        if tick <= until:
-            return tick
-        wall = earlier - 1
-    return None
-
-
-def _next_interval(calendar: Calendar, zone: ZoneInfo, after: int) -> int | None:
-    start = after + 1
-    # One stretch of equal offset after the other; the first match that its own stretch contains is the tick.
-    while start < _WALK_END:
-        offset = offset_at(start, zone)
-        wall = wall_from(calendar, start + offset)
-        if wall is None:
-            return None
-        change = first_change(start, wall - offset, zone)
-        if change is None:
-            return wall - offset
-        start = change
-    return None
-
-
-def _last_interval(calendar: Calendar, zone: ZoneInfo, until: int) -> int | None:
-    while until >= 0:
-        offset = offset_at(until, zone)
-        wall = wall_until(calendar, until + offset)
-        if wall is None:
-            return None
-        change = last_change(wall - offset, until, zone)
-        if change is None:
-            return wall - offset
-        until = change - 1
-    return None
+    clocks = _Clocks(zone, "skip", "both") if calendar.is_interval else _Clocks(zone, rule.dst_gap, rule.dst_fold)
+    return calendar, clocks

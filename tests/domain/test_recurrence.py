@@ -8,18 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.domain.cron import parse_cron
-from coordinator.domain.instants import parse_instant
 from coordinator.domain.recurrence import Rule, count_ticks, last_tick, next_tick
 from coordinator.errors import Invalid
-from tests.domain.ticks import ticks
-
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
-
-
-def at(text):
-    return parse_instant(text, "test")
-
+from tests.domain.ticks import DAY_MS, HOUR_MS, at, ticks
 
 # ── What an expression says ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,7 +175,12 @@ def test_it_ends_with_the_years_that_can_be_written(rule):
 
 
 def test_it_refuses_a_rule_with_both_meanings_or_none():
-    for fields in (b"{}", b'{"cron":"@daily","everyMs":5000}', b'{"everyMs":999}'):
+    for fields in (
+        b"{}",
+        b'{"cron":"@daily","everyMs":5000}',
+        b'{"everyMs":999}',
+        b'{"cron":"@daily","dstGap":"both"}',
+    ):
         with pytest.raises(msgspec.ValidationError):
             msgspec.json.decode(fields, type=Rule)
 
@@ -193,4 +189,11 @@ def test_it_is_stored_without_its_defaults():
     rule = Rule(cron="0 9 * * *", timezone="Asia/Tokyo", end_at=5)
     stored = msgspec.json.encode(rule)
     assert stored == b'{"cron":"0 9 * * *","timezone":"Asia/Tokyo","endAt":5}'
+    assert msgspec.json.decode(stored, type=Rule) == rule
+
+
+def test_it_is_stored_with_what_was_chosen_about_the_clocks():
+    rule = Rule(cron="0 9 * * *", dst_gap="skip", dst_fold="both")
+    stored = msgspec.json.encode(rule)
+    assert stored == b'{"cron":"0 9 * * *","dstGap":"skip","dstFold":"both"}'
     assert msgspec.json.decode(stored, type=Rule) == rule
