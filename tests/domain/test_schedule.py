@@ -4,7 +4,7 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.domain.instants import parse_instant
@@ -19,6 +19,7 @@ from coordinator.domain.schedule import (
     fire,
     tick_id,
 )
+from tests.domain.ticks import CHOICES, searched
 
 SPEC = Spec("report", msgspec.Raw(b'{"x":1}'))
 HOUR_MS = 3_600_000
@@ -128,6 +129,19 @@ def test_it_fires_the_spring_gap_and_the_autumn_fold_once():
     assert firing == Firing((fold,), parse_instant("2026-11-02T06:30:00Z", "test"), missed=0)
 
 
+def test_it_fires_a_spring_gap_not_at_all_and_an_autumn_fold_twice_if_so_chosen():
+    rule = Rule(cron="30 2 * * *", timezone="America/New_York", dst_gap="skip")
+    before = parse_instant("2026-03-07T07:30:00Z", "test")
+    after = parse_instant("2026-03-09T06:30:00Z", "test")
+    assert fire(schedule(rule, "all"), before, after) == Firing((before, after), after + DAY_MS, missed=0)
+    assert fire(schedule(rule), before, after - 1) == Firing((before,), after, missed=0)
+    rule = Rule(cron="30 1 * * *", timezone="America/New_York", dst_fold="both")
+    fold = parse_instant("2026-11-01T05:30:00Z", "test")
+    now = fold + 2 * HOUR_MS
+    assert fire(schedule(rule, "all"), fold, now) == Firing((fold, fold + HOUR_MS), fold + HOUR_MS + DAY_MS, missed=0)
+    assert fire(schedule(rule), fold, now) == Firing((fold + HOUR_MS,), fold + HOUR_MS + DAY_MS, missed=1)
+
+
 @pytest.mark.parametrize("misfire", POLICIES)
 @pytest.mark.parametrize(
     ("rule", "missed"),
@@ -150,6 +164,8 @@ RULES = st.one_of(
         Rule,
         cron=st.sampled_from(["*/7 * * * *", "0 * * * *", "30 2 * * *", "0,30 1-3 * * 0", "0 0 1 * *"]),
         timezone=st.sampled_from(["UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"]),
+        dst_gap=st.sampled_from(["next", "skip"]),
+        dst_fold=st.sampled_from(["first", "both"]),
     ),
 )
 
@@ -177,6 +193,40 @@ def test_it_loses_and_doubles_nothing(rule, misfire, start, down_ms, window_ms):
     assert firing.missed == len(due) - len(firing.ticks)
     assert firing.next_at == next_tick(rule, due[-1])
     assert firing.next_at > now
+
+
+@settings(deadline=None)
+@given(
+    cron=st.sampled_from(["*/30 1-2 * * *", "15 0-3 * * *", "0 0 * * *", "45 1,23 * * *", "0 */2 * * *"]),
+    change=st.sampled_from(
+        [
+            ("America/New_York", "2026-03-08"),
+            ("America/New_York", "2026-11-01"),
+            ("Australia/Lord_Howe", "2026-04-05"),
+            ("Australia/Lord_Howe", "2026-10-04"),
+            ("Africa/Cairo", "2026-04-24"),
+            ("Africa/Cairo", "2026-10-30"),
+            ("Pacific/Apia", "2011-12-30"),
+        ]
+    ),
+    choice=st.sampled_from(CHOICES),
+    misfire=st.sampled_from(POLICIES),
+    start_ms=st.integers(-DAY_MS, DAY_MS),
+    down_ms=st.integers(0, 2 * DAY_MS),
+)
+def test_it_misses_what_the_clocks_showed_while_nobody_was_there(cron, change, choice, misfire, start_ms, down_ms):
+    zone, day = change
+    rule = Rule(cron=cron, timezone=zone, dst_gap=choice[0], dst_fold=choice[1])
+    middle = parse_instant(day, "test")
+    ticks = [tick for tick in searched(rule, middle - DAY_MS, middle + 6 * DAY_MS) if tick >= middle + start_ms]
+    now = ticks[0] + down_ms
+    due = [tick for tick in ticks if tick <= now]
+    firing = fire(schedule(rule, misfire), due[0], now)
+
+    oldest = now - SKIP_GRACE_MS if misfire == "skip" else 0
+    assert firing.ticks == tuple([tick for tick in due if tick >= oldest][-1 if misfire == "one" else 0 :])
+    assert firing.missed == len(due) - len(firing.ticks)
+    assert firing.next_at == ticks[len(due)]
 
 
 def test_it_names_the_job_of_a_tick():
