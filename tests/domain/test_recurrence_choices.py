@@ -106,9 +106,14 @@ def test_it_finds_the_second_time_from_between_the_two():
         assert last_tick(rule, instant) == first
     assert last_tick(rule, second) == second
     assert count_ticks(rule, first - 1, second, 10) == 2
-    rule = rule_of("30 1 * * *", "America/New_York", ("next", "first"))
-    for instant in range(first, second + DAY_MS, 60_000):
+
+
+def test_it_does_not_take_the_second_time_for_one_of_its_own_days_later():
+    first = at("2026-11-01T05:30Z")
+    rule = rule_of("30 1 1 * *", "America/New_York")
+    for instant in range(first, first + 5 * DAY_MS, 10 * 60_000):
         assert last_tick(rule, instant) == first
+        assert next_tick(rule, instant) == at("2026-12-01T06:30Z")
 
 
 # Days on which the clocks change in some years; in the others they change some days before or after.
