@@ -8,7 +8,19 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from coordinator.api import batches, bulk, job_actions, jobs, keys, openapi, problems, queues, system, workers
+from coordinator.api import (
+    batches,
+    bulk,
+    job_actions,
+    jobs,
+    keys,
+    openapi,
+    problems,
+    queues,
+    schedules,
+    system,
+    workers,
+)
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
@@ -43,6 +55,15 @@ HANDLERS: list[ControllerRouterHandler] = [
     keys.list_keys,
     keys.read_key,
     keys.change_key,
+    schedules.list_schedules,
+    schedules.preview_schedule,
+    schedules.read_schedule,
+    schedules.put_schedule,
+    schedules.edit_schedule,
+    schedules.delete_schedule,
+    schedules.pause_schedule,
+    schedules.resume_schedule,
+    schedules.trigger_schedule,
     workers.list_workers,
     workers.read_worker,
     workers.put_worker,

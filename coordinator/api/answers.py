@@ -72,12 +72,22 @@ class JobAnswer(_Answer):
 class ScheduleAnswer(_Answer):
     id: str
     kind: Literal["schedule"]
+    name: str | None
+    owner: str | None
+    state: str
     worker: str
     args: msgspec.Raw
     queue: str
+    key: str | None
+    priority: int
+    cost: float
+    tags: list[str]
+    meta: msgspec.Raw
     cron: str | None
     every_ms: int | None
     timezone: str
+    dst: dict[str, str]
+    overlap: str
     misfire: str
     misfire_window_ms: int | None
     start_at: str | None
@@ -90,6 +100,8 @@ class ScheduleAnswer(_Answer):
     last_run_at: str | None
     runs: int
     missed: int
+    skipped: int
+    held_run: str | None
 
 
 class ReceiptAnswer(_Answer, omit_defaults=True):
@@ -200,12 +212,22 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
     return ScheduleAnswer(
         id=stored.id,
         kind="schedule",
+        name=stored.schedule.name,
+        owner=stored.schedule.owner,
+        state=stored.state,
         worker=spec.worker,
         args=spec.args,
         queue=spec.queue,
+        key=spec.key,
+        priority=spec.priority,
+        cost=spec.cost,
+        tags=list(spec.tags),
+        meta=spec.meta,
         cron=rule.cron,
         every_ms=rule.every_ms,
         timezone=rule.timezone,
+        dst={"gap": rule.dst_gap, "fold": rule.dst_fold},
+        overlap=stored.schedule.overlap,
         misfire=stored.schedule.misfire,
         misfire_window_ms=stored.schedule.misfire_window_ms,
         start_at=format_instant(rule.start_at),
@@ -218,6 +240,8 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         last_run_at=format_instant(stored.last_at),
         runs=stored.runs,
         missed=stored.missed,
+        skipped=stored.skipped,
+        held_run=stored.held,
     )
 
 

@@ -1,34 +1,38 @@
 """From a body to what is to be run: with the workers that it names, which have to be there."""
 
+from collections.abc import Awaitable, Callable
+
 from msgspec.structs import replace
 
 from coordinator.api.job_bodies import CallbackBody, NewJobBody, spec_of
 from coordinator.domain.job import Spec
 from coordinator.domain.worker import ENTRY_POINT, Worker
-from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid
 
+Find = Callable[[str], Awaitable[Worker | None]]
+"""Gives the worker that serves a name."""
 
-async def spec_asked(replica: Replica, asked: NewJobBody) -> Spec:
+
+async def spec_asked(find: Find, asked: NewJobBody) -> Spec:
     """What the body asks to be run. Raises `Invalid`, also for an unknown worker."""
-    spec = spec_of(asked, await _worker(replica, asked.worker, "worker"))
+    spec = spec_of(asked, await _worker(find, asked.worker, "worker"))
     return replace(
         spec,
-        on_success=await callback_asked(replica, asked.on_success, "onSuccess"),
-        on_failure=await callback_asked(replica, asked.on_failure, "onFailure"),
+        on_success=await callback_asked(find, asked.on_success, "onSuccess"),
+        on_failure=await callback_asked(find, asked.on_failure, "onFailure"),
     )
 
 
-async def callback_asked(replica: Replica, asked: CallbackBody | None, path: str) -> Spec | None:
+async def callback_asked(find: Find, asked: CallbackBody | None, path: str) -> Spec | None:
     """What is to be called afterwards."""
     if asked is None:
         return None
-    worker = await _worker(replica, asked.worker, f"{path}.worker")
+    worker = await _worker(find, asked.worker, f"{path}.worker")
     return spec_of(NewJobBody(worker=asked.worker, args=asked.args, queue=asked.queue), worker)
 
 
-async def _worker(replica: Replica, name: str, path: str) -> Worker:
-    worker = await replica.directory.find(name)
+async def _worker(find: Find, name: str, path: str) -> Worker:
+    worker = await find(name)
     if worker is None:
         raise Invalid(
             path,

@@ -44,9 +44,9 @@ async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     asked = decode(body, BatchBody)
     batch = Batch(
-        on_complete=await callback_asked(replica, asked.on_complete, "onComplete"),
-        on_success=await callback_asked(replica, asked.on_success, "onSuccess"),
-        on_failure=await callback_asked(replica, asked.on_failure, "onFailure"),
+        on_complete=await callback_asked(replica.directory.find, asked.on_complete, "onComplete"),
+        on_success=await callback_asked(replica.directory.find, asked.on_success, "onSuccess"),
+        on_failure=await callback_asked(replica.directory.find, asked.on_failure, "onFailure"),
     )
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     made = await asyncio.gather(*(_read_item(replica, raw, at, idempotency) for at, raw in enumerate(asked.jobs)))
@@ -54,7 +54,7 @@ async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     if asked.atomic:
         _refuse_unless_whole(replica, made)
     queue = jobs[0].spec.queue if jobs else "default"
-    batch_id = await replica.store.batches.create(replica.intake.new_batch_id(queue), batch, idempotency)
+    batch_id = await replica.store.batches.create(replica.intake.new_id(queue), batch, idempotency)
     jobs = [_in_batch(job, batch_id) for job in jobs]
     items = iter(await _store(replica, jobs, atomic=asked.atomic))
     answers = [_refused_item(job) if isinstance(job, Refusal) else next(items) for job in made]
@@ -92,9 +92,9 @@ async def cancel_batch(request: Request, batch_id: FromPath[str]) -> Response[by
 async def _read_item(replica: Replica, raw: Raw, at: int, idempotency: tuple[str, str] | None) -> NewJob | Refusal:
     try:
         asked = decode(bytes(raw), NewJobBody)
-        if asked.is_schedule or asked.batch_id is not None:
-            raise Invalid("cron" if asked.is_schedule else "batchId", "cannot stand in a batch; send it to POST /job")
-        spec = await spec_asked(replica, asked)
+        if asked.is_rule or asked.batch_id is not None:
+            raise Invalid("cron" if asked.is_rule else "batchId", "cannot stand in a batch; send it to POST /job")
+        spec = await spec_asked(replica.directory.find, asked)
         run_at, delay_ms = start_of(asked)
     except Refusal as refusal:
         return refusal

@@ -16,7 +16,7 @@ from coordinator.api.queues import checked_queue
 from coordinator.api.reading import Body, decode
 from coordinator.domain.job import Job, State
 from coordinator.domain.selection import Selection
-from coordinator.engine.bulk import STATES, Action, BulkDone, act_on_all
+from coordinator.engine.bulk import STATES, WAITING, Action, BulkDone, act_on_all
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid
 from coordinator.store.jobs import Change
@@ -67,6 +67,17 @@ async def _act(
 
     states = STATES[asked.action] if chosen.state is None else (chosen.state,)
     return await act_on_all(pages, count_only if asked.dry_run else act, states, asked.limit)
+
+
+async def cancel_runs(replica: Replica, schedule_id: str) -> int:
+    """Cancel the runs of a schedule that wait. Returns how many."""
+    chosen = Selection(schedule_id=schedule_id)
+    done = 0
+    for state in WAITING:
+        asked = BulkBody(action="cancel")
+        acted = await _act(replica, replace(chosen, state=state), _changer(replica, "cancel"), asked)
+        done += acted.done
+    return done
 
 
 def _act_of(replica: Replica, asked: BulkBody) -> Callable[[list[Job]], Awaitable[int]]:

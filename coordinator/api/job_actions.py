@@ -3,10 +3,11 @@
 from litestar import Response, delete, patch, post
 from litestar.params import FromPath, RawBody
 
-from coordinator.api.answers import job_answer, json_response
+from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_start_of
 from coordinator.api.reading import decode, decode_query
+from coordinator.api.schedules import patch_schedule
 from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, NotFound
 from coordinator.store.jobs import Change, Settled, job_not_found
@@ -55,9 +56,15 @@ async def run_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
 async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change what a job that waits is to do, or when."""
     replica = replica_of(request)
-    asked = decode(body, EditBody)
+    asked: EditBody | None = None
     for _ in range(_EDIT_TRIES):
-        job = await replica.store.jobs.read(job_id)
+        try:
+            job = await replica.store.jobs.read(job_id)
+        except NotFound:
+            if not await replica.schedules.has(job_id):
+                raise
+            return json_response(schedule_answer(await patch_schedule(replica, job_id, body)))
+        asked = asked or decode(body, EditBody)
         run_at, delay_ms = new_start_of(asked)
         edited, due_in_ms = await replica.store.jobs.edit(
             job, edited_spec(job.spec, asked), run_at=run_at, delay_ms=delay_ms

@@ -15,11 +15,12 @@ from coordinator.api.reading import (
     WorkerName,
     camel,
 )
+from coordinator.api.rule_bodies import RuleBody
 from coordinator.domain.durations import DURATION_MAX_MS, parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import NO_META, PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
-from coordinator.domain.schedule import Misfire
+from coordinator.domain.schedule import Misfire, Overlap
 from coordinator.domain.selection import Selection
 from coordinator.domain.unique import OnConflict, States, Unique, digest, handle_of
 from coordinator.domain.worker import Worker
@@ -58,18 +59,13 @@ class CallbackBody(Body):
     queue: QueueName | None = None
 
 
-class NewJobBody(Body):
-    """`POST /job`."""
+class NewJobBody(RuleBody, kw_only=True):
+    """`POST /job`; with a rule it is a schedule."""
 
     worker: WorkerName
     # A factory, because a raw default cannot be told in a JSON Schema.
     args: Raw = msgspec.field(default_factory=lambda: Raw(b"{}"))
-    run_at: Instant | None = None
     delay: Duration | None = None
-    timezone: str | None = None
-    cron: str | None = None
-    seconds: bool = False
-    every: Duration | None = None
     queue: QueueName | None = None
     key: Annotated[str, Meta(min_length=1, max_length=KEY_LIMIT)] | None = None
     priority: Annotated[int, Meta(ge=0, le=9)] = PRIORITY_DEFAULT
@@ -87,16 +83,10 @@ class NewJobBody(Body):
     on_success: CallbackBody | None = None
     on_failure: CallbackBody | None = None
     batch_id: Annotated[str, Meta(max_length=64)] | None = None
+    overlap: Overlap | None = None
     misfire: Misfire | None = None
     misfire_window: Duration | None = None
-    start_at: Instant | None = None
-    end_at: Instant | None = None
     max_runs: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
-
-    @property
-    def is_schedule(self) -> bool:
-        """Whether this asks for a schedule rather than a job."""
-        return self.cron is not None or self.every is not None
 
 
 class EditBody(Body):
@@ -117,6 +107,12 @@ class ForceQuery(Body):
     """`?force=true`."""
 
     force: bool = False
+
+
+class DryRunQuery(Body):
+    """`?dryRun=true`: nothing is stored."""
+
+    dry_run: bool = False
 
 
 class FilterBody(Body):
@@ -296,7 +292,7 @@ def request_of(idempotency_key: str | None, body: bytes) -> tuple[str, str] | No
 
 def start_of(body: NewJobBody) -> tuple[int, int]:
     """When a job is to run: an instant in Unix ms, and a delay in ms; 0 and 0 is now."""
-    for name in ("misfire", "misfire_window", "start_at", "end_at", "max_runs"):
+    for name in ("overlap", "misfire", "misfire_window", "dst", "start_at", "end_at", "max_runs"):
         if getattr(body, name) is not None:
             raise Invalid(camel(name), "is for schedules; give it with cron or every")
     if body.seconds:

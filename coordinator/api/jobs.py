@@ -9,35 +9,43 @@ from msgspec.structs import replace
 from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import ListQuery, NewJobBody, request_of, selection_of, start_of
+from coordinator.api.dry_runs import dry_job, dry_schedule
+from coordinator.api.job_bodies import DryRunQuery, ListQuery, NewJobBody, request_of, selection_of, start_of
 from coordinator.api.listing import read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
+from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
 from coordinator.engine.intake import Intaken
-from coordinator.engine.replica import SCHEDULES_CHANGED, Replica
+from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal
 from coordinator.store.jobs import Beaten, Settled, job_not_found
 from coordinator.store.open import Store
+from coordinator.store.schedules import StoredSchedule
 
 
 @post("/job")
 async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
     """Accept a job that runs now or later, or with `cron` or `every` a schedule."""
     replica = replica_of(request)
+    is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, NewJobBody)
-    spec = await spec_asked(replica, asked)
-    if asked.is_schedule:
-        stored = await replica.intake.schedule(schedule_of(asked, spec))
-        replica.tell(SCHEDULES_CHANGED)
-        return _created(stored.id, schedule_answer(stored))
+    spec = await spec_asked(replica.directory.find, asked)
+    idempotency = request_of(request.headers.get("idempotency-key"), body)
+    if asked.is_rule:
+        schedule = schedule_of(asked, spec)
+        if is_dry:
+            return await dry_schedule(replica, schedule)
+        stored, was_replayed = await replica.schedules.create(schedule, idempotency)
+        return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
+    if is_dry:
+        return await dry_job(replica, spec, run_at, delay_ms)
     if asked.batch_id is not None:
         spec = replace(spec, batch_id=await replica.intake.open_batch(asked.batch_id))
-    idempotency = request_of(request.headers.get("idempotency-key"), body)
     taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
     return _taken(taken)
 
@@ -92,7 +100,7 @@ async def _refused_receipt(replica: Replica, job_id: str, reply: str) -> Refusal
         job = await replica.store.jobs.read(job_id)
         detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is logged and changes nothing."
         return Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
-    if await _is_schedule(replica, job_id):
+    if await replica.schedules.has(job_id):
         return Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")
     return job_not_found(job_id)
 
@@ -106,7 +114,12 @@ async def list_jobs(request: Request) -> Response[bytes]:
     store = replica_of(request).store
     if query.unique is not None:
         return json_response({"items": [job_answer(job) for job in await _by_handle(store, query)], "cursor": None})
-    jobs, after = await read_page(store, selection_of(query), query.limit, query.cursor)
+    chosen = selection_of(query)
+    if chosen.schedule_id is not None and shard_of_id(chosen.schedule_id) is None:
+        chosen = replace(chosen, schedule_id=await store.schedules.find(chosen.schedule_id))
+        if not chosen.schedule_id:
+            return json_response({"items": [], "cursor": None})
+    jobs, after = await read_page(store, chosen, query.limit, query.cursor)
     return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
 
 
@@ -134,14 +147,6 @@ async def read_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
             raise missing from None
 
 
-async def _is_schedule(replica: Replica, job_id: str) -> bool:
-    try:
-        await replica.store.schedules.read(job_id)
-    except NotFound:
-        return False
-    return True
-
-
 def _now() -> int:
     return time.time_ns() // 1_000_000
 
@@ -159,5 +164,6 @@ def _taken(taken: Intaken) -> Response[bytes]:
     return json_response(answer, 201, {"Location": f"/job/{taken.id}", **headers})
 
 
-def _created(new_id: str, body: object) -> Response[bytes]:
-    return json_response(body, 201, {"Location": f"/job/{new_id}"})
+def _scheduled(stored: StoredSchedule, *, was_replayed: bool) -> Response[bytes]:
+    headers = {"Idempotency-Replayed": "true"} if was_replayed else {}
+    return json_response(schedule_answer(stored), 201, {"Location": f"/job/{stored.id}", **headers})

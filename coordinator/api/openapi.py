@@ -22,6 +22,9 @@ from coordinator.api.context import Request
 from coordinator.api.job_bodies import EditBody, ForceQuery, ListQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery
+from coordinator.api.rule_bodies import PreviewBody
+from coordinator.api.schedule_bodies import PatchBody
+from coordinator.api.schedules import DeleteQuery
 from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 
@@ -113,6 +116,17 @@ _OPERATIONS = {
     "list_keys": _Operation({200: [QueuePage]}, query=CursorQuery, refuses=(422, 503)),
     "read_key": _Operation({200: []}, refuses=(422, 503)),
     "change_key": _Operation({200: []}, refuses=(404, 415, 422, 503)),
+    "list_schedules": _Operation({200: [QueuePage]}, query=CursorQuery, refuses=(422, 503)),
+    "preview_schedule": _Operation({200: []}, body=PreviewBody, refuses=(400, 413, 415, 422, 503)),
+    "read_schedule": _Operation({200: [ScheduleAnswer]}, refuses=(404, 503)),
+    "put_schedule": _Operation(
+        {200: [ScheduleAnswer], 201: [ScheduleAnswer]}, body=NewJobBody, refuses=(400, 404, 409, 413, 415, 422, 503)
+    ),
+    "edit_schedule": _Operation({200: [ScheduleAnswer]}, body=PatchBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "delete_schedule": _Operation({200: []}, query=DeleteQuery, refuses=(404, 422, 503)),
+    "pause_schedule": _Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
+    "resume_schedule": _Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
+    "trigger_schedule": _Operation({201: [JobAnswer]}, refuses=(404, 415, 503)),
     "list_workers": _Operation({200: [QueuePage]}, refuses=(503,)),
     "read_worker": _Operation({200: []}, refuses=(404, 422, 503)),
     "put_worker": _Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),

@@ -118,6 +118,11 @@ def _joined(path: str, field: str) -> str:
     return f"{path}.{field}" if path else field
 
 
+def camels(fields: Mapping[str, object]) -> dict[str, object]:
+    """Fields by the names that callers use."""
+    return {camel(name): value for name, value in fields.items()}
+
+
 def camel(name: str) -> str:
     """A field's name as callers write it."""
     first, *rest = name.split("_")

@@ -93,6 +93,14 @@ def next_tick(rule: Rule, after: int) -> int | None:
     return tick
 
 
+def ticks_after(rule: Rule, after: int, count: int) -> list[int]:
+    """The next ticks, at most `count`."""
+    ticks: list[int] = []
+    while len(ticks) < count and (tick := next_tick(rule, ticks[-1] if ticks else after)) is not None:
+        ticks.append(tick)
+    return ticks
+
+
 def last_tick(rule: Rule, until: int) -> int | None:
     """The last tick not after `until`; None if there is none from `start_at` on."""
     until = min(until, _WALK_END - 1, _WALK_END if rule.end_at is None else rule.end_at)

@@ -7,6 +7,10 @@
    all      ────────────●───────●───────●───────●──────────●──────┃     each, oldest first
 ```
 
+Runs that still live when a tick comes stand in its way or not, as `overlap` says: they make it `skip`, it waits for
+them (`queue`, one at the most), asks them to stop (`cancel`), or does not mind (`allow`). The store decides that, in
+the step that makes the jobs.
+
 Firing late is the normal case: a poll comes up to a second after the tick. The same decision therefore serves a
 tick of just now and the end of a week without a coordinator, and its cost is bounded for both.
 """
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from coordinator.domain.job import Spec
 from coordinator.domain.recurrence import Rule, count_ticks, last_tick, next_tick
@@ -29,16 +34,41 @@ MISSED_COUNT_LIMIT = 1000
 """Missed ticks of a cron are counted one by one, up to here; more than that is said to be this many."""
 
 Misfire = Literal["one", "skip", "all"]
+Overlap = Literal["skip", "allow", "queue", "cancel"]
 
 
 class Schedule(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What the store keeps, as JSON. `max_runs` is counted by the store, which knows how many there were."""
+    """What the store keeps, as JSON. `max_runs` is counted by the store, which knows how many there were.
+
+    `name` is the caller's own for it; `owner` says which declaration it came with.
+    """
 
     rule: Rule
     spec: Spec
+    name: str | None = None
+    owner: str | None = None
+    overlap: Overlap = "skip"
     misfire: Misfire = "one"
     misfire_window_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     max_runs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+def anchored(schedule: Schedule, now: int, before: Schedule | None = None) -> Schedule:
+    """The schedule with the instant that its interval is counted from: its beginning.
+
+    An interval that stays what it was `before` goes on in step.
+    """
+    rule = anchored_rule(schedule.rule, now)
+    if before is not None and (before.rule.every_ms, before.rule.start_at) == (rule.every_ms, rule.start_at):
+        rule = replace(rule, anchor_at=before.rule.anchor_at)
+    return replace(schedule, rule=rule)
+
+
+def anchored_rule(rule: Rule, now: int) -> Rule:
+    """The rule with its beginning, if it is an interval: ticks must not move with the instant they are computed at."""
+    if rule.every_ms is None:
+        return rule
+    return replace(rule, anchor_at=now if rule.start_at is None else rule.start_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +94,11 @@ def fire(schedule: Schedule, expected: int, now: int) -> Firing:
 def tick_id(schedule_id: str, tick: int) -> str:
     """The job of this tick. Replicas that fire the same tick make the same id, so only one job comes of it."""
     return f"{schedule_id}:{tick // 1000}"
+
+
+def run_of(schedule: Schedule, schedule_id: str, at: int) -> Spec:
+    """What the run of this instant is to do."""
+    return replace(schedule.spec, schedule_id=schedule_id, scheduled_for=at)
 
 
 def _ticks_to_run(schedule: Schedule, expected: int, now: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Where jobs and schedules come in."""
+"""Where jobs come in."""
 
 import secrets
 import time
@@ -6,19 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec.structs import replace
-
 from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
-from coordinator.domain.recurrence import next_tick
-from coordinator.domain.schedule import Schedule
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Wake
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
-from coordinator.store.schedules import StoredSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +45,7 @@ class Intake:
         Raises `StoreUnavailable`, `Conflict` (`unique_conflict`) and `Invalid` (`idempotency_mismatch`,
         `cost_exceeds_burst`).
         """
-        job_id = self._new_id(spec.queue)
+        job_id = self.new_id(spec.queue)
         new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
         now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
         match accepted.reply, accepted.told:
@@ -87,11 +82,11 @@ class Intake:
 
     def new_job(self, spec: Spec, *, run_at: int, delay_ms: int, idempotency: tuple[str, str] | None) -> NewJob:
         """A job with an id of its own, not stored yet."""
-        return NewJob(self._new_id(spec.queue), spec, run_at, delay_ms, idempotency)
+        return NewJob(self.new_id(spec.queue), spec, run_at, delay_ms, idempotency)
 
-    def new_batch_id(self, queue: str) -> str:
-        """The id of a batch that lives where this queue does."""
-        return self._new_id(queue)
+    def new_id(self, queue: str) -> str:
+        """The id of something new that lives where this queue does."""
+        return new_id(self._shard(queue), time.time_ns() // 1_000_000, secrets.randbits(70))
 
     async def _find(self, job_id: str) -> Job | None:
         """None if it has been purged, and only its handle is still known."""
@@ -99,24 +94,6 @@ class Intake:
             return await self._store.jobs.read(job_id)
         except NotFound:
             return None
-
-    async def schedule(self, schedule: Schedule) -> StoredSchedule:
-        """Accept a schedule, as it is then. Raises `StoreUnavailable`, and `Invalid` if it would never fire."""
-        schedule_id = self._new_id(schedule.spec.queue)
-        now = await self._store.schedules.now()
-        if schedule.rule.every_ms is not None:
-            # Counted from its beginning, so that ticks do not move with the instant at which they are computed.
-            anchor = now if schedule.rule.start_at is None else schedule.rule.start_at
-            schedule = replace(schedule, rule=replace(schedule.rule, anchor_at=anchor))
-        next_at = next_tick(schedule.rule, now)
-        if next_at is None:
-            bound = "startAt" if schedule.rule.end_at is None else "endAt"
-            raise Invalid(bound, "leaves no tick that is still to come")
-        await self._store.schedules.put(schedule_id, schedule, next_at)
-        return StoredSchedule(schedule_id, schedule, created_at=now, next_at=next_at)
-
-    def _new_id(self, queue: str) -> str:
-        return new_id(self._shard(queue), time.time_ns() // 1_000_000, secrets.randbits(70))
 
     def _shard(self, queue: str) -> int:
         return shard_of_queue(queue, self._store.shards)

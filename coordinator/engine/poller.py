@@ -6,19 +6,19 @@ or a change of leader, it finds at the next look.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from coordinator.domain.job import Spec
 from coordinator.domain.outcome import Failure
-from coordinator.domain.schedule import fire, tick_id
+from coordinator.domain.schedule import fire, run_of, tick_id
 from coordinator.engine.dispatcher import Dispatcher
 from coordinator.engine.leadership import Leadership
 from coordinator.engine.settler import Settler
-from coordinator.errors import StoreUnavailable
+from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.jobs import Expired
 from coordinator.store.open import Store
@@ -139,28 +139,29 @@ class Poller:
         return bool(await self._store.jobs.purge(shard))
 
     async def _fire(self, shard: int) -> bool:
-        now, due = await self._store.schedules.due(shard)
-        for schedule in due:
+        due = await self._store.schedules.due(shard)
+        for schedule_id in due.ended:
+            with contextlib.suppress(NotFound):
+                await self._store.schedules.delete(schedule_id)
+        for schedule in due.schedules:
             try:
-                await self._fire_one(shard, schedule, now)
+                await self._fire_one(shard, schedule, due.now)
             except StoreUnavailable:
                 raise
             except Exception:
                 # One schedule that cannot be read or computed must not keep the others from firing.
                 log.exception("a schedule cannot be fired; it is put off", extra={"schedule": schedule.id})
-                await self._store.schedules.fire(schedule, [], next_at=now + _PUT_OFF_MS, missed=1)
-        return bool(due)
+                await self._store.schedules.put_off(schedule, due.now + _PUT_OFF_MS)
+        return bool(due.schedules or due.ended)
 
     async def _fire_one(self, shard: int, due: DueSchedule, now: int) -> None:
-        firing = fire(due.schedule, due.tick, now)
-        ticks, next_at = firing.ticks, firing.next_at
-        most = due.schedule.max_runs
-        if most is not None and due.runs + len(ticks) >= most:
-            ticks, next_at = ticks[: max(0, most - due.runs)], None
-        jobs = [NewJob(tick_id(due.id, tick), self._spec_of(due, tick)) for tick in ticks]
-        fired, due_in_ms = await self._store.schedules.fire(due, jobs, next_at=next_at, missed=firing.missed)
+        schedule = due.schedule
+        firing = fire(schedule, due.tick, now)
+        most = schedule.max_runs
+        ticks = firing.ticks if most is None else firing.ticks[: max(0, most - due.runs)]
+        jobs = [NewJob(tick_id(due.id, tick), run_of(schedule, due.id, tick)) for tick in ticks]
+        fired, due_in_ms = await self._store.schedules.fire(
+            due, schedule, jobs, next_at=firing.next_at, missed=firing.missed
+        )
         if fired:
             self._dispatcher.wake(shard, due_in_ms)
-
-    def _spec_of(self, due: DueSchedule, tick: int) -> Spec:
-        return msgspec.structs.replace(due.schedule.spec, schedule_id=due.id, scheduled_for=tick)

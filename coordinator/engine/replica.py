@@ -17,6 +17,7 @@ from coordinator.engine.leadership import CHANGED, Leadership
 from coordinator.engine.leases import Leases
 from coordinator.engine.outbox import Outbox
 from coordinator.engine.poller import Poller
+from coordinator.engine.schedules import Schedules
 from coordinator.engine.settler import Settler
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
@@ -44,6 +45,7 @@ class Replica:
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, settings.worker_url)
         self.intake = Intake(store, self.wake)
+        self.schedules = Schedules(store, self.intake, lambda: self.tell(SCHEDULES_CHANGED))
         self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)

@@ -43,7 +43,8 @@ IDEMPOTENCY_MS = 86_400_000
 
 Change = Literal["cancel", "delete", "retry", "run"]
 
-_RETENTION = " ".join(f"{keep.age_ms} {keep.count}" for keep in RETENTION_DEFAULTS.values())
+RETENTION = " ".join(f"{keep.age_ms} {keep.count}" for keep in RETENTION_DEFAULTS.values())
+"""What `lib/finish.lua` reads of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class JobStore:
             "enqueue_jobs",
             self._root(shard),
             [enqueue_row(job) for job in jobs],
-            retention=_RETENTION,
+            retention=RETENTION,
             idempotency_ms=IDEMPOTENCY_MS,
             all_or_none="1" if all_or_none else "",
         )
@@ -144,7 +145,7 @@ class JobStore:
             self._root(shard),
             holder=holder,
             request=request,
-            retention=_RETENTION,
+            retention=RETENTION,
             limit=min(limit, BATCH_LIMIT),
             bytes_limit=CLAIM_BYTES_LIMIT,
             lease_ms=lease_ms,
@@ -197,7 +198,7 @@ class JobStore:
             "settle_jobs",
             self._root(shard),
             [settle_row(end) for end in ended],
-            retention=_RETENTION,
+            retention=RETENTION,
             circuit_failures=CIRCUIT_DEFAULT.failures,
             circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
         )
@@ -240,14 +241,14 @@ class JobStore:
     async def expire(self, shard: int) -> int:
         """Give up a batch of jobs that were to start by now and have not. Returns how many."""
         _, cancelled, _ = await self._connection.run(
-            "expire_jobs", self._root(shard), retention=_RETENTION, limit=BATCH_LIMIT
+            "expire_jobs", self._root(shard), retention=RETENTION, limit=BATCH_LIMIT
         )
         return int(cancelled)
 
     async def purge(self, shard: int) -> int:
         """Erase a batch of finished jobs that are past their retention. Returns how many."""
         _, purged, _ = await self._connection.run(
-            "purge_jobs", self._root(shard), retention=_RETENTION, limit=BATCH_LIMIT
+            "purge_jobs", self._root(shard), retention=RETENTION, limit=BATCH_LIMIT
         )
         return int(purged)
 
@@ -308,7 +309,7 @@ class JobStore:
             "change_jobs",
             self._root(shard),
             [(job_id,) for job_id in job_ids],
-            retention=_RETENTION,
+            retention=RETENTION,
             verb=verb,
             request=secrets.token_urlsafe(9),
         )

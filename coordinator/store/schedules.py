@@ -1,7 +1,13 @@
-"""Schedules in Redis: a record each, and one index by next tick in the shard of their queue."""
+"""Schedules in Redis: a record each, an index by next tick and one by id in the shard of their queue, and their names.
 
+The names stand in one place for all shards, so a schedule and its name are written one after the other. What a crash
+leaves between the two is a name without a schedule, which counts as free.
+"""
+
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import msgspec
 
@@ -9,8 +15,10 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.domain.schedule import Schedule
 from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
-from coordinator.store.jobs import BATCH_LIMIT
+from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS, RETENTION
 from coordinator.store.records import NewJob, kept_of, lane_of
+
+log = logging.getLogger(__name__)
 
 _decoder = msgspec.json.Decoder(Schedule)
 
@@ -32,8 +40,29 @@ class DueSchedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be done about the schedules of a shard at the instant `now`; `ended` are to be forgotten."""
+
+    now: int
+    schedules: list[DueSchedule]
+    ended: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What became of a write: `ok`, `changed`, `idempotency_mismatch`, or `replayed` with the id that was made."""
+
+    reply: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSchedule:
-    """A schedule as it is now. `next_at` is None when it has no further tick."""
+    """A schedule as it is now. `next_at` is None when it is paused or has ended.
+
+    `missed` are the ticks that nobody was there for, `skipped` those that met runs which still lived; `held` is the run
+    that waits for others to end.
+    """
 
     id: str
     schedule: Schedule
@@ -42,6 +71,17 @@ class StoredSchedule:
     last_at: int | None = None
     runs: int = 0
     missed: int = 0
+    skipped: int = 0
+    held: str | None = None
+    is_paused: bool = False
+    version: int = 1
+
+    @property
+    def state(self) -> Literal["active", "paused", "ended"]:
+        """Whether it fires."""
+        if self.is_paused:
+            return "paused"
+        return "ended" if self.next_at is None else "active"
 
 
 class ScheduleStore:
@@ -56,73 +96,109 @@ class ScheduleStore:
         _, now = await self._connection.run("read_clock", self._connection.root(0))
         return int(now)
 
-    async def put(self, schedule_id: str, schedule: Schedule, next_at: int | None) -> None:
-        """Write a schedule."""
-        await self._connection.run(
+    async def put(self, stored: StoredSchedule, idempotency: tuple[str, str] | None = None) -> Put:
+        """Write a schedule if its version is still `stored.version`, 0 for a new one. Its history stays."""
+        key, fingerprint = idempotency or ("", "")
+        reply, *made = await self._connection.run(
             "put_schedule",
-            self._root_of(schedule_id),
-            id=schedule_id,
-            record=msgspec.json.encode(schedule),
-            next_at=_score(next_at),
+            self._root_of(stored.id),
+            id=stored.id,
+            version=stored.version,
+            record=msgspec.json.encode(stored.schedule),
+            next_at=_or_none(stored.next_at),
+            paused="1" if stored.is_paused else "",
+            idempotency=key,
+            fingerprint=fingerprint,
+            idempotency_ms=IDEMPOTENCY_MS,
         )
+        return Put(reply.decode(), made[0].decode() if made else stored.id)
 
-    async def due(self, shard: int) -> tuple[int, list[DueSchedule]]:
-        """Now, and a batch of the schedules whose tick has come."""
-        _, now, rows = await self._connection.run("due_schedules", self._connection.root(shard), limit=BATCH_LIMIT)
-        return now, [
+    async def due(self, shard: int) -> Due:
+        """A batch of the schedules whose tick has come."""
+        _, now, rows, ended = await self._connection.run(
+            "due_schedules", self._connection.root(shard), limit=BATCH_LIMIT
+        )
+        schedules = [
             DueSchedule(schedule_id.decode(), tick, version.decode(), runs, record)
             for schedule_id, tick, version, runs, record in rows
         ]
+        return Due(now, schedules, [schedule_id.decode() for schedule_id in ended])
 
     async def fire(
-        self, due: DueSchedule, jobs: Sequence[NewJob], *, next_at: int | None, missed: int
+        self, due: DueSchedule, schedule: Schedule, jobs: Sequence[NewJob], *, next_at: int | None, missed: int
     ) -> tuple[bool, int | None]:
         """Make the jobs of the ticks and move on. Returns whether this call did it, and `due_in_ms` as enqueue does."""
         reply, *due_in = await self._connection.run(
             "fire_schedule",
             self._root_of(due.id),
             [(job.id, lane_of(job.spec), *kept_of(job.spec)) for job in jobs],
+            retention=RETENTION,
             id=due.id,
             expected=due.tick,
             version=due.version,
-            next_at=_score(next_at),
+            next_at=_or_none(next_at),
             last_at=jobs[-1].spec.scheduled_for or "" if jobs else "",
             missed=missed,
+            overlap=schedule.overlap,
+            max_runs=_or_none(schedule.max_runs),
         )
         if reply != b"ok":
             return False, None
         return True, None if due_in[0] < 0 else due_in[0]
+
+    async def put_off(self, due: DueSchedule, until: int) -> None:
+        """Pass over a tick that cannot be fired."""
+        await self._connection.run(
+            "fire_schedule",
+            self._root_of(due.id),
+            retention=RETENTION,
+            id=due.id,
+            expected=due.tick,
+            version=due.version,
+            next_at=until,
+            last_at="",
+            missed=1,
+            overlap="allow",
+            max_runs="",
+        )
 
     async def read(self, schedule_id: str) -> StoredSchedule:
         """One schedule. Raises `NotFound`."""
         reply, *rest = await self._connection.run("read_schedule", self._root_of(schedule_id), id=schedule_id)
         if reply != b"ok":
             raise schedule_not_found(schedule_id)
-        _, next_at, pairs = rest
-        field = dict(zip(pairs[::2], pairs[1::2], strict=True))
-        return StoredSchedule(
-            id=schedule_id,
-            schedule=_decoder.decode(field[b"record"]),
-            created_at=int(field[b"created_at"]),
-            next_at=None if next_at == b"inf" else int(float(next_at)),
-            last_at=int(field[b"last_at"]) if b"last_at" in field else None,
-            runs=int(field.get(b"runs", 0)),
-            missed=int(field.get(b"missed", 0)),
-        )
+        _, view = rest
+        return _read_view(view)
 
-    async def ids(self, limit: int) -> list[str]:
-        """The ids of up to `limit` schedules of each shard, the next to fire first in each."""
-        found: list[str] = []
+    async def page(self, after: str, limit: int) -> list[StoredSchedule]:
+        """Up to `limit` schedules behind the id `after`, the oldest first."""
+        found: list[StoredSchedule] = []
         for shard in range(self._connection.shards):
-            _, ids = await self._connection.run("list_schedules", self._connection.root(shard), limit=limit)
-            found.extend(schedule_id.decode() for schedule_id in ids)
-        return found
+            root = self._connection.root(shard)
+            _, views = await self._connection.run("list_schedules", root, after=after, limit=limit)
+            found.extend(stored for view in views if (stored := _try_to_read(view)) is not None)
+        return sorted(found, key=lambda stored: stored.id)[:limit]
 
     async def delete(self, schedule_id: str) -> None:
         """Delete a schedule; the jobs it has made stay. Raises `NotFound`."""
+        stored = await self.read(schedule_id)
         (reply,) = await self._connection.run("delete_schedule", self._root_of(schedule_id), id=schedule_id)
+        if stored.schedule.name is not None:
+            await self.rename(stored.schedule.name, schedule_id, "")
         if reply != b"ok":
             raise schedule_not_found(schedule_id)
+
+    async def find(self, name: str) -> str:
+        """The id that a name stands for, "" for none."""
+        _, found = await self._connection.run("find_schedule", self._connection.root(0), name=name)
+        return str(found.decode())
+
+    async def rename(self, name: str, before: str, after: str) -> bool:
+        """Have a name stand for the id `after`, "" for none. False if it does not stand for `before` any more."""
+        reply, *_ = await self._connection.run(
+            "name_schedule", self._connection.root(0), name=name, before=before, after=after
+        )
+        return bool(reply == b"ok")
 
     def _root_of(self, schedule_id: str) -> str:
         shard = shard_of_id(schedule_id)
@@ -136,5 +212,33 @@ def schedule_not_found(schedule_id: str) -> NotFound:
     return NotFound("schedule_not_found", f"There is no schedule {schedule_id[:80]!r}.")
 
 
-def _score(next_at: int | None) -> str | int:
-    return "inf" if next_at is None else next_at
+def _try_to_read(view: list[Any]) -> StoredSchedule | None:
+    try:
+        return _read_view(view)
+    except msgspec.DecodeError as error:
+        # One schedule that another version wrote must not keep the others from being seen.
+        log.warning("a schedule cannot be read", extra={"schedule": view[0].decode(), "error": str(error)})
+        return None
+
+
+def _read_view(view: list[Any]) -> StoredSchedule:
+    schedule_id, next_at, held, pairs = view
+    field = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    is_still = next_at == b"inf" or b"ended_at" in field
+    return StoredSchedule(
+        id=schedule_id.decode(),
+        schedule=_decoder.decode(field[b"record"]),
+        created_at=int(field[b"created_at"]),
+        next_at=None if is_still else int(float(next_at)),
+        last_at=int(field[b"last_at"]) if b"last_at" in field else None,
+        runs=int(field.get(b"runs", 0)),
+        missed=int(field.get(b"missed", 0)),
+        skipped=int(field.get(b"skipped", 0)),
+        held=held.decode() or None,
+        is_paused=b"paused" in field,
+        version=int(field[b"version"]),
+    )
+
+
+def _or_none(number: int | None) -> str | int:
+    return "" if number is None else number

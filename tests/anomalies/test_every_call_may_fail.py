@@ -95,7 +95,7 @@ async def _run(n, when):
     jobs = {worker: (await replica.intake.enqueue(_spec(worker))).id for worker in ("plain", "flaky", "later")}
     soon = await store.schedules.now() + 20
     tick = Schedule(Rule(every_ms=1000, start_at=soon), _spec("tick"), max_runs=1)
-    schedule_id = (await replica.intake.schedule(tick)).id
+    schedule_id = (await replica.schedules.create(tick))[0].id
     accepted = await asyncio.wait_for(function.accepted.get(), 5)
     answer = await replica.settler.receive(accepted["jobId"], _success())
     assert answer.reply in {"ok", "already_recorded"}

@@ -108,6 +108,8 @@ async def test_a_null_is_the_same_as_a_field_left_out(idle: Api):
 async def test_a_schedule_shows_all_that_it_was_given(api: Api):
     asked = {"cron": "CRON_TZ=Europe/Berlin 0 9 * * *", "misfire": "skip", "misfireWindow": "2h", "maxRuns": 5}
     asked |= {"startAt": "2120-07-01 00:00:00", "endAt": "2121-07-01 00:00:00", "queue": "reports", "timeout": "30s"}
+    asked |= {"key": "a.example", "priority": 2, "cost": 3, "tags": ["night"], "meta": {"a": 1}}
+    asked |= {"overlap": "queue", "dst": {"gap": "skip", "fold": "both"}}
 
     made = (await api.post("/job", {"worker": "report", "args": {"n": 1}} | asked)).json()
 
@@ -115,12 +117,22 @@ async def test_a_schedule_shows_all_that_it_was_given(api: Api):
     assert read | {"createdAt": None} == {
         "id": made["id"],
         "kind": "schedule",
+        "name": None,
+        "owner": None,
+        "state": "active",
         "worker": "report",
         "args": {"n": 1},
         "queue": "reports",
+        "key": "a.example",
+        "priority": 2,
+        "cost": 3,
+        "tags": ["night"],
+        "meta": {"a": 1},
         "cron": "0 9 * * *",
         "everyMs": None,
         "timezone": "Europe/Berlin",
+        "dst": {"gap": "skip", "fold": "both"},
+        "overlap": "queue",
         "misfire": "skip",
         "misfireWindowMs": 7_200_000,
         "startAt": "2120-06-30T22:00:00.000Z",
@@ -133,6 +145,8 @@ async def test_a_schedule_shows_all_that_it_was_given(api: Api):
         "lastRunAt": None,
         "runs": 0,
         "missed": 0,
+        "skipped": 0,
+        "heldRun": None,
     }
 
 
@@ -197,7 +211,7 @@ SCHEDULE_ONLY = "is for schedules; give it with cron or every"
         ({"cron": "TZ=Mars/Base 0 0 * * *"}, "invalid_timezone", "cron", "IANA name"),
         ({"cron": "TZ=UTC 0 0 * * *", "timezone": "Asia/Tokyo"}, "invalid_cron", "cron", "another timezone"),
         ({"cron": "@daily", "every": "1d"}, "validation_error", "every", "give one of them"),
-        ({"cron": "@daily", "delay": "1d"}, "validation_error", "delay", "give startAt or runAt"),
+        ({"cron": "@daily", "delay": "1d"}, "validation_error", "delay", "startAt or runAt"),
         ({"cron": "@daily", "runAt": 1, "startAt": 1}, "validation_error", "startAt", "give one of them"),
         ({"cron": "@daily", "endAt": "2020-01-01"}, "validation_error", "endAt", "leaves no tick"),
         (

@@ -83,6 +83,9 @@ async def test_no_other_request_has_a_body(described: Json):
         ("/job/{job_id}/heartbeat", "post"),
         ("/job/{job_id}/receipt", "post"),
         ("/queue/{name}", "put"),
+        ("/schedule/preview", "post"),
+        ("/schedule/{schedule_id}", "patch"),
+        ("/schedule/{schedule_id}", "put"),
         ("/worker/{name}", "put"),
     }
 

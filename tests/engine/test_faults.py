@@ -41,7 +41,7 @@ class Rig:
     async def schedule(self):
         soon = await self.store.schedules.now() + 20
         schedule = Schedule(Rule(every_ms=1000, start_at=soon), Spec("any", msgspec.Raw(b"{}")), max_runs=1)
-        return (await self.replica.intake.schedule(schedule)).id
+        return (await self.replica.schedules.create(schedule))[0].id
 
     async def set_field(self, kind, name, field, value):
         await self.store.connection.call("HSET", f"co:{{0}}:{kind}:{name}", field, value)

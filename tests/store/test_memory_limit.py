@@ -9,6 +9,7 @@ from coordinator.domain.recurrence import Rule
 from coordinator.domain.schedule import Schedule
 from coordinator.domain.selection import Selection
 from coordinator.errors import StoreUnavailable
+from coordinator.store.schedules import StoredSchedule
 from coordinator.store.scripts import load
 
 FIRST_WRITES = {"add_members", "create_batch", "enqueue_jobs", "edit_job", "put_schedule", "fire_schedule"}
@@ -53,21 +54,18 @@ async def test_a_tick_is_refused_and_stays_due(real_shard, fill):
     schedules = real_shard.store.schedules
     rule = Schedule(Rule(every_ms=60_000), Spec("report", msgspec.Raw(b"{}"), "shop"))
     schedule_id = new_id(0, 1, 7)
-    await schedules.put(schedule_id, rule, real_shard.start)
-    _, (due,) = await schedules.due(0)
+    await schedules.put(StoredSchedule(schedule_id, rule, 0, real_shard.start, version=0))
+    (due,) = (await schedules.due(0)).schedules
     before = await real_shard.dump()
     await fill()
 
     job = real_shard.new_job("shop")
-    assert await refused(schedules.fire(due, [job], next_at=real_shard.start + 60_000, missed=0)) == (
-        "memory_limit",
-        503,
-        10,
-    )
-    assert await refused(schedules.put(new_id(0, 1, 8), rule, 1)) == ("memory_limit", 503, 10)
+    full = ("memory_limit", 503, 10)
+    assert await refused(schedules.fire(due, rule, [job], next_at=real_shard.start + 60_000, missed=0)) == full
+    assert await refused(schedules.put(StoredSchedule(new_id(0, 1, 8), rule, 0, 1, version=0))) == full
 
     assert await real_shard.dump() == before
-    assert await schedules.due(0) == (real_shard.start, [due])
+    assert (await schedules.due(0)).schedules == [due]
 
 
 async def test_the_whole_life_of_a_job_goes_on(real_shard, clock, fill):
@@ -75,9 +73,9 @@ async def test_the_whole_life_of_a_job_goes_on(real_shard, clock, fill):
     await real_shard.add(7)
     await real_shard.call("SET", f"{real_shard.store.connection.prefix}:replicas:clock", clock.now)
     schedule_id = new_id(0, 1, 7)
-    await real_shard.store.schedules.put(
-        schedule_id, Schedule(Rule(every_ms=60_000), Spec("w", msgspec.Raw(b"1"))), None
-    )
+    rule = Schedule(Rule(every_ms=60_000), Spec("w", msgspec.Raw(b"1")), name="often")
+    assert await real_shard.store.schedules.rename("often", "", schedule_id)
+    await real_shard.store.schedules.put(StoredSchedule(schedule_id, rule, 0, None, version=0))
     await fill()
 
     async def later(ms):
@@ -125,7 +123,8 @@ async def test_reads_go_on(real_shard, fill):
     assert len((await real_shard.jobs.page(0, Selection("default", "queued"), after=None, limit=10)).jobs) == 1
     assert (await real_shard.store.queues.read("default")).counts["queued"] == 1
     assert (await real_shard.jobs.poll(0))[0] == 0
-    assert await real_shard.store.schedules.ids(10) == []
+    assert await real_shard.store.schedules.page("", 10) == []
+    assert await real_shard.store.schedules.find("often") == ""
 
 
 async def test_what_was_refused_is_accepted_when_there_is_room_again(real_shard, fill):
@@ -140,4 +139,4 @@ async def test_what_was_refused_is_accepted_when_there_is_room_again(real_shard,
 def test_only_what_makes_something_new_may_be_refused():
     refusable = {name for name, script in load().items() if not script.text.startswith("#!lua flags=allow-oom\n")}
 
-    assert {name for name in refusable if not name.startswith(("read_", "list_", "poll_"))} == FIRST_WRITES
+    assert {name for name in refusable if not name.startswith(("read_", "list_", "poll_", "find_"))} == FIRST_WRITES

@@ -25,7 +25,7 @@ local function cancel(job)
     cancel_waiting(job, "user")
     return "cancelled"
   elseif job.state == "running" then
-    redis.call("HSET", job_key(job.id), "cancel_requested", 1)
+    redis.call("HSET", job_key(job.id), "cancel_requested", "user")
     return "requested"
   end
   return "invalid_state"
@@ -47,6 +47,7 @@ local function retry(job)
   redis.call("HDEL", job_key(job.id), "outcome", "reason", "finished_at", "started_at", "nonce", "lost", "snoozes",
     "throttles", "first_at", "cancel_requested", "expires_at", "progress", "message")
   redis.call("HSET", job_key(job.id), "state", "waiting", "attempt", 0, "run_at", now, "changed_by", request)
+  if job.schedule then redis.call("ZADD", live_key(job.schedule), now, job.id) end
   put_waiting(job.id, job.lane, job.priority, now, 0)
   return "retried"
 end

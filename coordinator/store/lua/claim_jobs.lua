@@ -170,4 +170,5 @@ else
   claim_due()
 end
 
+if began_held then offer_touched() end
 return { "ok", claimed, due_in(queues_key) }

@@ -1,6 +1,6 @@
--- Read the schedules whose tick has come.
+-- Read the schedules whose tick has come, and those that have ended long enough ago to be forgotten.
 --
--- Returns {"ok", now, {{id, tick, version, runs, record}, ...}}.
+-- Returns {"ok", now, {{id, tick, version, runs, record}, ...}, {id, ...}}.
 -- flags: allow-oom
 
 -- @include lib/clock
@@ -8,14 +8,18 @@
 
 local limit = tonumber(ARGV[1])
 
-local due = {}
+local due, ended = {}, {}
 local entries = redis.call("ZRANGEBYSCORE", schedules_key, "-inf", now, "WITHSCORES", "LIMIT", 0, limit)
 for at = 1, #entries, 2 do
-  local field = redis.call("HMGET", schedule_key(entries[at]), "version", "runs", "record")
-  if field[3] then
-    due[#due + 1] = { entries[at], tonumber(entries[at + 1]), field[1], tonumber(field[2] or 0), field[3] }
+  local id, tick = entries[at], tonumber(entries[at + 1])
+  local version, runs, record, ended_at = unpack(redis.call("HMGET", schedule_key(id), "version", "runs", "record", "ended_at"))
+  if not record then
+    redis.call("ZREM", schedules_key, id)
+    redis.call("ZREM", schedule_ids_key, id)
+  elseif ended_at then
+    ended[#ended + 1] = id
   else
-    redis.call("ZREM", schedules_key, entries[at])
+    due[#due + 1] = { id, tick, version, tonumber(runs or 0), record }
   end
 end
-return { "ok", now, due }
+return { "ok", now, due, ended }

@@ -3,34 +3,80 @@
 -- The tick that the caller believes to be due and the version it read are compared here: of all that fire one tick,
 -- one does. This comparison is the whole argument that no tick makes two jobs; no leader is needed for it.
 --
+-- What `overlap` says about runs that still live is decided once for all ticks of a call: those that are made up for
+-- together do not stand in one another's way.
+--
 -- Returns {"ok", due_in_ms} as enqueue does, or {"already_fired"}.
 
--- @include lib/create
+-- @include lib/cancel
+-- @include lib/fence
 -- @include lib/rows
+-- @include lib/schedule
 
-local id = ARGV[1]
-local expected = ARGV[2] -- the tick that is due, ms
-local version = ARGV[3]
-local next_at = ARGV[4] -- ms, or "inf"
-local last_at = ARGV[5] -- the newest tick that is run now, or ""
-local missed = ARGV[6] -- ticks that were passed over
--- Rows from ARGV[7], each: id, lane, timeout_ms, traits, spec
+local id = ARGV[2]
+local expected = ARGV[3] -- the tick that is due, ms
+local version = ARGV[4]
+local next_at = ARGV[5] -- ms, or "" when no tick is to come
+local last_at = ARGV[6] -- the newest tick that is run now, or ""
+local missed = ARGV[7] -- ticks that were passed over
+local overlap = ARGV[8]
+local max_runs = tonumber(ARGV[9]) -- nil is no limit
+-- Rows from ARGV[10], each: id, lane, timeout_ms, traits, spec
+
+local GIVE_WAY_LIMIT = 100
 
 local score = redis.call("ZSCORE", schedules_key, id)
 if not score or tonumber(score) ~= tonumber(expected) or redis.call("HGET", schedule_key(id), "version") ~= version then
   return { "already_fired" }
 end
 
-local runs = 0
-for job_id, lane, timeout_ms, traits, spec in each_row(7, 5) do
-  -- A failover may have rolled the schedule back behind a job that it had made.
-  if redis.call("EXISTS", job_key(job_id)) == 0 then
-    create_job(job_id, lane, now, timeout_ms, traits, spec)
+local function stop(run)
+  if run.state == "waiting" then
+    cancel_waiting(run, "superseded")
+  else
+    redis.call("HSET", job_key(run.id), "cancel_requested", "superseded")
   end
-  runs = runs + 1
 end
-redis.call("ZADD", schedules_key, next_at, id)
-if last_at ~= "" then redis.call("HSET", schedule_key(id), "last_at", last_at) end
-redis.call("HINCRBY", schedule_key(id), "runs", runs)
+
+-- It has been called in vain, and would be called again some time.
+local function waits_for_retry(run)
+  return run.state == "waiting" and run.attempt > 0 and tonumber(redis.call("HGET", job_key(run.id), "run_at")) > now
+end
+
+-- Older runs that have to give way do; returns whether others forbid a new one.
+local function is_blocked()
+  if overlap == "allow" then return false end
+  for _, run_id in ipairs(redis.call("ZRANGE", live_key(id), 0, GIVE_WAY_LIMIT - 1)) do
+    local run = load_attempt(run_id)
+    if overlap == "cancel" or waits_for_retry(run) then stop(run) end
+  end
+  return overlap ~= "cancel" and redis.call("EXISTS", live_key(id)) == 1
+end
+
+-- Returns how many of the ticks are run, now or when the runs in their way have ended.
+local function make_runs()
+  local rows = {}
+  for job_id, lane, timeout_ms, traits, spec in each_row(10, 5) do
+    rows[#rows + 1] = { job_id, lane, timeout_ms, traits, spec }
+  end
+  if #rows == 0 then return 0, 0 end
+  if is_blocked() then
+    local is_held = overlap == "queue" and hold_run(id, unpack(rows[#rows]))
+    return is_held and 1 or 0, #rows
+  end
+  for _, row in ipairs(rows) do
+    local job_id, lane, timeout_ms, traits, spec = unpack(row)
+    -- A failover may have rolled the schedule back behind a job that it had made.
+    if redis.call("EXISTS", job_key(job_id)) == 0 then create_job(job_id, lane, now, timeout_ms, traits, spec) end
+  end
+  return #rows, #rows
+end
+
+local made, wanted = make_runs()
+if made > 0 then redis.call("HSET", schedule_key(id), "last_at", last_at) end
+local runs = redis.call("HINCRBY", schedule_key(id), "runs", made)
+redis.call("HINCRBY", schedule_key(id), "version", 1)
 redis.call("HINCRBY", schedule_key(id), "missed", missed)
+redis.call("HINCRBY", schedule_key(id), "skipped", wanted - made)
+set_next(id, max_runs and runs >= max_runs and "" or next_at)
 return { "ok", offer_touched() }

@@ -1,9 +1,15 @@
--- Read the ids of the shard's schedules, the next to fire first.
+-- Read the shard's schedules in the order of their ids, those behind `after` first.
 --
--- Returns {"ok", {id, ...}}.
+-- Returns {"ok", {view, ...}} with views of `schedule_view`.
 
--- @include lib/keys
+-- @include lib/schedule
 
-local limit = tonumber(ARGV[1])
+local after = ARGV[1] -- an id, or "" for the beginning
+local limit = tonumber(ARGV[2])
 
-return { "ok", redis.call("ZRANGE", schedules_key, 0, limit - 1) }
+local views = {}
+local from = after == "" and "-" or "(" .. after
+for _, id in ipairs(redis.call("ZRANGEBYLEX", schedule_ids_key, from, "+", "LIMIT", 0, limit)) do
+  views[#views + 1] = schedule_view(id)
+end
+return { "ok", views }

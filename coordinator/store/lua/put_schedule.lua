@@ -1,16 +1,42 @@
--- Write a schedule. A new version makes any fire that was computed from the old one void.
+-- Write a schedule, if it is still as it was read. A new version makes any fire that was computed from the old one void.
 --
--- Returns {"ok", version}.
+-- Returns {"ok"}; {"changed"} if the version is another, unless this very call made it so and its reply was lost; or for a
+-- request that was made before {"replayed", id} or {"idempotency_mismatch"}.
 
--- @include lib/clock
--- @include lib/keys
+-- @include lib/schedule
 
 local id = ARGV[1]
-local record = ARGV[2] -- JSON
-local next_at = ARGV[3] -- ms, or "inf" when there is no further tick
+local version = ARGV[2] -- that was read, 0 for a new schedule
+local record = ARGV[3] -- JSON
+local next_at = ARGV[4] -- ms, or "" when there is no further tick
+local paused = ARGV[5] -- "1", or ""
+local idempotency = ARGV[6] -- the caller's key for the request, or ""
+local fingerprint = ARGV[7]
+local idempotency_ms = ARGV[8]
 
-local version = redis.call("HINCRBY", schedule_key(id), "version", 1)
-redis.call("HSET", schedule_key(id), "record", record)
+local known = idempotency ~= "" and redis.call("GET", idempotency_key(idempotency))
+if known then
+  local before, made = string.match(known, "^(%S+) (%S+)")
+  if before ~= fingerprint then return { "idempotency_mismatch" } end
+  return made == id and { "ok" } or { "replayed", made }
+end
+
+local now_version, now_record, now_paused = unpack(redis.call("HMGET", schedule_key(id), "version", "record", "paused"))
+if (now_version or "0") ~= version then
+  return { now_record == record and (now_paused or "") == paused and "ok" or "changed" }
+end
+redis.call("HSET", schedule_key(id), "version", version + 1, "record", record)
 redis.call("HSETNX", schedule_key(id), "created_at", now)
-redis.call("ZADD", schedules_key, next_at, id)
-return { "ok", version }
+redis.call("ZADD", schedule_ids_key, 0, id)
+if paused == "1" then
+  redis.call("HSET", schedule_key(id), "paused", 1)
+  redis.call("HDEL", schedule_key(id), "ended_at")
+  redis.call("ZADD", schedules_key, "inf", id)
+else
+  redis.call("HDEL", schedule_key(id), "paused")
+  set_next(id, next_at)
+end
+if idempotency ~= "" then
+  redis.call("SET", idempotency_key(idempotency), fingerprint .. " " .. id, "PX", idempotency_ms)
+end
+return { "ok" }

@@ -1,12 +1,11 @@
 -- Read one schedule.
 --
--- Returns {"ok", now, next_at, {field, value, ...}} with `next_at` in ms or "inf", or {"schedule_not_found"}.
+-- Returns {"ok", now, view} with the view of `schedule_view`, or {"schedule_not_found"}.
 
--- @include lib/clock
--- @include lib/keys
+-- @include lib/schedule
 
 local id = ARGV[1]
 
-local fields = redis.call("HGETALL", schedule_key(id))
-if #fields == 0 then return { "schedule_not_found" } end
-return { "ok", now, redis.call("ZSCORE", schedules_key, id) or "inf", fields }
+local view = schedule_view(id)
+if not view then return { "schedule_not_found" } end
+return { "ok", now, view }

@@ -107,7 +107,7 @@ end
 local function overrule(job, row)
   if job.state ~= "running" or row.verb == "succeed" or row.verb == "cancel" then return end
   if job.cancel_requested then
-    row.verb, row.reason = "cancel", "user"
+    row.verb, row.reason = "cancel", job.cancel_requested
   elseif row.verb ~= "die" and job.retry_ms and now + row.delay_ms > job.first_at + job.retry_ms then
     row.verb, row.reason = "die", row.verb == "spare" and row.outcome .. "_out" or "retry_duration_exhausted"
   end

@@ -12,6 +12,7 @@ local function create_job(id, lane, run_at, timeout_ms, traits, spec)
     "run_at", run_at, "created_at", now, "timeout_ms", timeout_ms, "spec", spec)
   redis.call("SADD", known_queues_key, queue_of(lane))
   for _, index in ipairs(belongings(trait.tags, trait.schedule, trait.batch)) do redis.call("ZADD", index, now, id) end
+  if trait.schedule then redis.call("ZADD", live_key(trait.schedule), now, id) end
   if trait.expires_ms then
     local expires_at = string.format("%.0f", run_at + trait.expires_ms)
     redis.call("HSET", job_key(id), "expires_at", expires_at)

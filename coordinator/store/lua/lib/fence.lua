@@ -7,7 +7,8 @@ local function load_attempt(id)
   local field = redis.call("HMGET", job_key(id),
     "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
     "priority", "cost", "worker",
-    "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard", "notify")
+    "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard", "notify",
+    "schedule")
   return {
     id = id,
     state = field[1],
@@ -25,13 +26,14 @@ local function load_attempt(id)
     priority = tonumber(field[12] or PRIORITY_DEFAULT),
     cost = tonumber(field[13] or 1),
     worker = field[14],
-    cancel_requested = field[15] == "1",
+    cancel_requested = field[15], -- the reason, if it is to be stopped
     retry_ms = tonumber(field[16] or nil),
     first_at = tonumber(field[17] or field[11] or nil),
     heartbeat_ms = tonumber(field[18] or nil),
     ends_at = tonumber(field[19] or field[6] or 0),
     heard = field[20] == "1",
     notify = field[21],
+    schedule = field[22],
   }
 end
 

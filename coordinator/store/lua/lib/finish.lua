@@ -3,7 +3,7 @@
 -- Each job that finishes beyond the number pushes out the oldest, two at a time so that a lowered number is reached,
 -- so memory is bounded at every moment. Age is the purge's.
 
--- @include lib/erase
+-- @include lib/runs
 
 local retention = ARGV[1] -- defaults as `succeeded_age succeeded_count dead_age dead_count cancelled_age cancelled_count`, ms
 
@@ -36,6 +36,7 @@ local function purge_instant(finished_at, age_ms) return math.ceil((finished_at 
 local function finish_job(job, state)
   local id, queue = job.id, job.queue
   if job.notify then redis.call("ZADD", outbox_key, now, id) end
+  if job.schedule then end_run(job.schedule, id) end
   local index = finished_key(state, queue)
   local keep = retention_of(state, queue)
   redis.call("ZADD", index, now, id)

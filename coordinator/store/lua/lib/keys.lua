@@ -10,7 +10,9 @@ local queues_key = shard .. ":queues" -- zset: queue -> instant from which it ma
 local deadlines_key = shard .. ":deadlines" -- zset: queue -> earliest lease or deadline in it; may be early, never late
 local purges_key = shard .. ":purges" -- zset: `<state>:<queue>` -> when its oldest finished job is to be purged
 local known_queues_key = shard .. ":known_queues" -- set: every queue that ever had a job or settings
-local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick; inf when there is none
+local schedules_key = shard .. ":schedules" -- zset: schedule -> next tick, inf while paused; once ended, when it is forgotten
+local schedule_ids_key = shard .. ":schedule_ids" -- zset, all at 0: every schedule, in the order of its id
+local schedule_names_key = shard .. ":schedule_names" -- hash, in shard 0 only: name -> schedule
 
 local outbox_key = shard .. ":outbox" -- zset: what others are to be told of -> since when; `<job>` or `batch:<id>`
 local expiries_key = shard .. ":expiries" -- zset: job -> when it is given up if it has not started
@@ -30,6 +32,8 @@ local function circuits_key(queue) return shard .. ":circuits:" .. queue end -- 
 local function schedule_key(id) return shard .. ":schedule:" .. id end -- hash
 local function tag_key(tag) return shard .. ":tag:" .. tag end -- zset: job -> created-at
 local function runs_key(schedule) return shard .. ":runs:" .. schedule end -- zset: job of a schedule -> created-at
+local function live_key(schedule) return shard .. ":live:" .. schedule end -- zset: those of them that are not final
+local function held_key(schedule) return shard .. ":held:" .. schedule end -- hash: a run that begins when these have ended
 local function members_key(batch) return shard .. ":members:" .. batch end -- zset: job of a batch -> created-at
 local function unique_key(queue, handle) return shard .. ":unique:" .. queue .. "#" .. handle end -- string: the job that has it
 local function idempotency_key(handle) return shard .. ":idempotency:" .. handle end -- string: what was answered to a request

@@ -1,0 +1,35 @@
+"""`POST /job?dryRun=true`: what would be made, and when it would run. Nothing is stored."""
+
+from litestar import Response
+
+from coordinator.api.answers import job_answer, json_response, schedule_answer
+from coordinator.domain.instants import format_instant
+from coordinator.domain.job import Spec, accepted_job
+from coordinator.domain.recurrence import ticks_after
+from coordinator.domain.retry import wait_ms
+from coordinator.domain.schedule import Schedule
+from coordinator.engine.replica import Replica
+
+_TICKS = 5
+
+
+async def dry_job(replica: Replica, spec: Spec, run_at: int, delay_ms: int) -> Response[bytes]:
+    """The job, when it would be called, and the waits after its failures."""
+    now = await replica.store.schedules.now()
+    job = accepted_job(replica.intake.new_id(spec.queue), spec, max(now + delay_ms, run_at), now)
+    return _answer({"job": job_answer(job)}, [job.run_at], spec)
+
+
+async def dry_schedule(replica: Replica, schedule: Schedule) -> Response[bytes]:
+    """The schedule, its next ticks, and the waits after failures of its runs."""
+    new = await replica.schedules.plan(schedule)
+    most = _TICKS if schedule.max_runs is None else min(_TICKS, schedule.max_runs)
+    ticks = ticks_after(new.schedule.rule, new.created_at, most)
+    return _answer({"job": schedule_answer(new)}, ticks, schedule.spec)
+
+
+def _answer(made: dict[str, object], runs: list[int], spec: Spec) -> Response[bytes]:
+    # Without the jitter, which is drawn when it is due.
+    waits = [wait_ms(spec.retry, spec.backoff, attempt, 0) for attempt in range(1, spec.max_attempts)]
+    answer = made | {"nextRuns": [format_instant(at) for at in runs], "retrySchedule": waits}
+    return json_response(answer)
