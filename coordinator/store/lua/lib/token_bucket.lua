@@ -41,6 +41,12 @@ end
 
 local function refund(bucket, cost) bucket.tokens = math.min(bucket.burst, bucket.tokens + cost) end
 
+-- As if it had never been taken: what has flowed in since might have flowed over then, and is not given twice.
+local function refund_unused(bucket, cost, taken_at)
+  local flow = math.max(0, now - tonumber(taken_at)) * bucket.limit / bucket.period_ms
+  refund(bucket, math.max(0, cost - flow))
+end
+
 local function save_bucket(key, bucket)
   redis.call("HSET", key, "tokens", string.format("%.9f", bucket.tokens),
     "refilled_at", string.format("%.0f", bucket.refilled_at))
