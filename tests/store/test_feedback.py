@@ -170,6 +170,21 @@ async def test_what_was_used_beyond_the_estimate_is_a_debt(shop):
     assert (await bucket(shop))[0] == -30
 
 
+async def test_however_wrong_a_cost_is_the_debt_is_no_more_than_the_burst(shop, clock):
+    (attempt,) = await calls(shop, 1, cost=10)
+    await shop.end(attempt, telling(shop.succeed, cost=1e11))
+    assert (await bucket(shop))[0] == -40
+    await clock.advance(40_000)
+    assert (await bucket(shop))[0] == 40
+
+
+async def test_however_wrong_a_rate_is_the_bucket_fills_within_a_day(shop, clock):
+    (attempt,) = await calls(shop, 1)
+    await shop.end(attempt, telling(shop.succeed, remaining=0, maximum=40, restore_rate=1e-9))
+    await clock.advance(86_400_000)
+    assert (await bucket(shop))[0] == pytest.approx(39)
+
+
 async def test_what_is_left_of_a_key_is_not_told_of_its_queue(shard):
     await shard.configure("shop", rate=Rate(1, 60_000, 200), per_key=KeyLimits(rate=Rate(1, 60_000, 100)))
     (attempt,) = await calls(shard, 1)

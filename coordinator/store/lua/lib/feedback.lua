@@ -39,7 +39,12 @@ end
 -- `key` is the hash of the lane or the queue that is limited.
 local function correct(limited, key, job, told)
   local bucket, seen = limited.bucket, limited.seen
-  if told.cost then refund(bucket, job.cost - told.cost) end
+  if told.cost then
+    -- However wrong a function is about its cost, the bucket is out of its debt after twice the time in which it fills.
+    local least = math.min(bucket.tokens, -bucket.burst)
+    refund(bucket, job.cost - told.cost)
+    bucket.tokens = math.max(bucket.tokens, least)
+  end
   if told.max then bucket.burst = math.min(bucket.burst, told.max) end
   bucket.tokens = math.min(bucket.burst, bucket.tokens)
   seen.burst, seen.limit = told.max or seen.burst, told.rate or seen.limit

@@ -14,12 +14,15 @@ local function seen_of(limit, burst, heard_at)
   return { limit = tonumber(limit or nil), burst = tonumber(burst or nil), heard_at = tonumber(heard_at or 0) }
 end
 
+local FILLED_WITHIN_MS = 86400000
+
 -- Of the limits that are set and those that were seen the lower ones count. Who tells of a smaller whole, and not how fast it
--- comes back, is taken to be slower in proportion, as Shopify's shops are.
+-- comes back, is taken to be slower in proportion, as Shopify's shops are. However wrong a function is about the rate, the
+-- bucket fills within a day.
 local function narrowed(limit, period_ms, burst, seen)
   local whole = math.min(burst, seen.burst or burst)
   local flow = seen.limit and seen.limit * period_ms / 1000 or limit * whole / burst
-  return { math.min(limit, flow), period_ms, whole }
+  return { math.min(limit, math.max(flow, whole * period_ms / FILLED_WITHIN_MS)), period_ms, whole }
 end
 
 local function load_queue(name)
