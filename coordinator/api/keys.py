@@ -4,6 +4,7 @@ A key may hold any printable text, slashes too, so it is the rest of the path; w
 """
 
 from typing import Literal, cast
+from urllib.parse import unquote
 
 from litestar import Response, get, post
 from litestar.params import FromPath
@@ -28,20 +29,25 @@ async def list_keys(request: Request, name: FromPath[str]) -> Response[bytes]:
 
 
 @get("/queue/{name:str}/key/{key:path}")
-async def read_key(request: Request, name: FromPath[str], key: FromPath[str]) -> Response[bytes]:
+async def read_key(request: Request, name: FromPath[str]) -> Response[bytes]:
     """One key: its tokens, what runs and what waits. One that was never heard of is free."""
-    key = check_key(key.removeprefix("/"))
+    key = check_key(_rest_of_path(request, name))
     return json_response(key_answer(await replica_of(request).store.queues.read_key(checked_queue(name), key)))
 
 
 @post("/queue/{name:str}/key/{key:path}", status_code=200)
-async def change_key(request: Request, name: FromPath[str], key: FromPath[str]) -> Response[bytes]:
+async def change_key(request: Request, name: FromPath[str]) -> Response[bytes]:
     """Pause or resume a key, or forget what is held against it (`reset`: a full bucket, nothing blocks)."""
     replica = replica_of(request)
-    key, _, action = key.removeprefix("/").rpartition("/")
+    key, _, action = _rest_of_path(request, name).rpartition("/")
     if action not in {"pause", "resume", "reset"}:
         raise NotFound("not_found", "What is done to a key is the last word of the path: /pause, /resume or /reset.")
     act = cast("Literal['pause', 'resume', 'reset']", action)
     due_in_ms = await replica.store.queues.change_key(checked_queue(name), check_key(key), act)
     replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
     return json_response(key_answer(await replica.store.queues.read_key(name, key)))
+
+
+def _rest_of_path(request: Request, name: str) -> str:
+    """As it came: the router's own drops a slash at the end and one of two in a row, and keys may be URLs."""
+    return unquote(request.scope["raw_path"]).partition(f"/queue/{name}/key/")[2]

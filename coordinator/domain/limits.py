@@ -24,11 +24,11 @@ def parse_limits(value: object, path: str = "limits") -> Limits:
             raise errors.Invalid(f"{path}.{str(name)[:64]}", f"unknown field; {_FORMS}")
         if not _is_amount(number):
             raise errors.Invalid(f"{path}.{name}", f"is not a number of 0 or more; {_FORMS}")
+        if number == 0 and name in {"max", "restoreRate"}:
+            raise errors.Invalid(f"{path}.{name}", f"a limit of 0 would let nothing start for ever; {_FORMS}")
     used, remaining, maximum = value.get("used"), value.get("remaining"), value.get("max")
     if used is not None and (remaining is not None or maximum is None):
         raise errors.Invalid(f"{path}.used", f"needs max beside it, and no remaining; {_FORMS}")
-    if maximum == 0 or value.get("restoreRate") == 0:
-        raise errors.Invalid(path, f"a limit of 0 would let nothing start for ever; {_FORMS}")
     if used is not None and maximum is not None:
         remaining = max(0, maximum - used)
     return Limits(remaining=remaining, maximum=maximum, restore_rate=value.get("restoreRate"), cost=value.get("cost"))

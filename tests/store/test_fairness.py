@@ -5,6 +5,8 @@ from collections import Counter
 
 import pytest
 
+from coordinator.domain.queue import KeyLimits, Rate
+
 
 async def served(shard, clock, *, rounds, limit):
     """The jobs of each claim. Time passes between claims: two scripts never share an instant."""
@@ -163,3 +165,30 @@ async def test_claims_take_turns_on_the_servers_own_clock(ticking_shard):
 
     for start in range(0, 30, 3):
         assert sorted(served_queues[start : start + 3]) == ["busy", "default", "shop"]
+
+
+@pytest.mark.parametrize("per_key", [KeyLimits(), KeyLimits(concurrency=2), KeyLimits(rate=Rate(1000, 1000, 5))])
+async def test_one_job_waits_for_no_more_than_a_turn_of_each_active_key(real_shard, clock, per_key):
+    await real_shard.configure("shop", per_key=per_key)
+    await fill(real_shard, "shop#giant", 10_000)
+    for number in range(50):
+        await fill(real_shard, f"shop#k{number}", 40)
+    await served(real_shard, clock, rounds=20, limit=10)
+    late = await real_shard.add_to_lane("shop#late")
+
+    waited = 0
+    while not set(late) & set(claimed := (await served(real_shard, clock, rounds=1, limit=10))[0]):
+        waited += len(claimed)
+
+    assert waited <= 51
+
+
+async def test_a_key_with_many_jobs_gets_no_more_turns_than_the_others(real_shard, clock):
+    await fill(real_shard, "shop#giant", 10_000)
+    of = dict.fromkeys(await fill(real_shard, "shop#a", 100), "a") | dict.fromkeys(
+        await fill(real_shard, "shop#b", 100), "b"
+    )
+
+    taken = [job_id for claimed in await served(real_shard, clock, rounds=20, limit=9) for job_id in claimed]
+
+    assert Counter(of.get(job_id, "giant") for job_id in taken) == {"giant": 60, "a": 60, "b": 60}

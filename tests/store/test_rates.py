@@ -202,3 +202,26 @@ async def _walk(shard, rate, steps):
         else:
             started += len(attempts)
         assert started <= rate.burst + Fraction(rate.limit, rate.period_ms) * (latest - shard.start) + ALMOST
+
+
+async def test_a_release_gives_back_no_more_than_there_would_be_without_the_claim(shard, clock):
+    """The bucket is full again by the time the call is given back: its token would have flowed over."""
+    await shard.configure(rate=shard.rate(1, 1000, 1))
+    await shard.add(4)
+    never_sent = await shard.claim_one()
+    await clock.advance(1000)
+    assert await grants(shard, clock) == (1, 1000)
+
+    await shard.jobs.release(0, [never_sent])
+
+    assert await grants(shard, clock) == (0, 1000)
+
+
+async def test_a_release_at_once_gives_back_all(shard, clock):
+    await shard.configure(rate=shard.rate(1, 1000, 3))
+    await shard.add(4)
+    claim = await shard.claim()
+
+    await shard.jobs.release(0, claim.attempts)
+
+    assert await grants(shard, clock) == (3, 1000)

@@ -80,18 +80,25 @@ local function has_expired(field)
   return field.expires_at and field.expires_at <= now and field.attempt == "0" and not field.snoozes and not field.throttles
 end
 
+-- Jobs that are put off, looked at in one claim beside those that are taken: a queue that runs one at once would else need
+-- a claim for each of them before it comes to one that may run.
+local put_off_left = 200
+
 -- Returns how many were taken of one line, and what stopped it: "heavy" when the claim is full of bytes, "lane" or "queue"
 -- when one of them cannot pay.
 local function claim_from_line(lane, priority, want)
   local line = waiting_key(lane.name, priority)
   local gone, taken, stop = {}, 0, nil
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, want)) do
+  local most = want + (open_circuits(lane.queue) and put_off_left or 0)
+  for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, most)) do
+    if taken >= want then break end
     local field = fields_of(id)
     local opens_at = field.spec and circuit_instant(lane.queue, field.spec)
     if field.spec and has_expired(field) then
       cancel_waiting(load_attempt(id), "expired")
     elseif opens_at and opens_at > now then
       put_off(lane, priority, id, field, opens_at)
+      put_off_left = math.max(0, put_off_left - 1)
     elseif field.spec then
       stop = bytes > 0 and bytes + #field.spec > bytes_limit and "heavy" or pay(lane, field.cost)
       if stop then break end

@@ -9,13 +9,16 @@
 local name = ARGV[1]
 -- Rows from ARGV[2], each: field, value
 
-local function key_limits()
-  local fields = redis.call("HMGET", queue_key(name), "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst")
-  for at = 1, 4 do fields[at] = fields[at] or "-" end
+local function settings_of(...)
+  local fields = redis.call("HMGET", queue_key(name), ...)
+  for at = 1, select("#", ...) do fields[at] = fields[at] or "-" end
   return table.concat(fields, " ")
 end
 
-local limits_before = key_limits()
+local function key_limits() return settings_of("key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst") end
+local function rate() return settings_of("rate_limit", "rate_period_ms", "rate_burst") end
+
+local limits_before, rate_before = key_limits(), rate()
 for field, value in each_row(2, 2) do
   if value == "" then
     redis.call("HDEL", queue_key(name), field)
@@ -28,6 +31,9 @@ for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
   -- The retention may be shorter now: look again.
   if redis.call("EXISTS", finished_key(state, name)) == 1 then redis.call("ZADD", purges_key, now, state .. ":" .. name) end
 end
+
+-- Who sets another rate knows better than what was seen under the old one.
+if rate() ~= rate_before then redis.call("HDEL", queue_key(name), "withheld", "seen_limit", "seen_burst", "heard_at") end
 
 local queue = load_queue(name)
 if queue.bucket then

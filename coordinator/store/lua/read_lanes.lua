@@ -16,7 +16,7 @@ local function view(lane)
     waiting = waiting + redis.call("ZCARD", waiting_key(lane.name, priority))
   end
   return { lane.name,
-    bucket and string.format("%.3f", bucket.tokens) or "", bucket and string.format("%.9g", bucket.burst) or "",
+    bucket and string.format("%.3f", tokens_left(bucket)) or "", bucket and string.format("%.9g", bucket.burst) or "",
     bucket and string.format("%.9g", bucket.limit * 1000 / bucket.period_ms) or "",
     redis.call("ZCARD", busy_key(lane.name)), waiting, lane.paused and 1 or 0,
     lane.blocked_until > now and string.format("%.0f", lane.blocked_until) or "" }

@@ -15,11 +15,11 @@ local replies = {}
 local function refund_job(job)
   local lane = load_lane(job.lane)
   if lane.bucket then
-    refund(lane.bucket, job.cost)
+    refund_unused(lane.bucket, job.cost, job.started_at)
     save_lane(lane)
   end
   if lane.queue.bucket then
-    refund(lane.queue.bucket, job.cost)
+    refund_unused(lane.queue.bucket, job.cost, job.started_at)
     save_queue(lane.queue)
   end
 end

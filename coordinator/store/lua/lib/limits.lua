@@ -9,14 +9,35 @@ local INFINITE = math.huge
 
 local known_queue, known_lane = {}, {}
 
+-- What the other side has told of its limits: `limit` a second, `burst`, and when the call began that told of them last.
+local function seen_of(limit, burst, heard_at)
+  return { limit = tonumber(limit or nil), burst = tonumber(burst or nil), heard_at = tonumber(heard_at or 0) }
+end
+
+local FILLED_WITHIN_MS = 86400000
+
+-- Of the limits that are set and those that were seen the lower ones count. Who tells of a smaller whole, and not how fast it
+-- comes back, is taken to be slower in proportion, as Shopify's shops are. However wrong a function is about the rate, the
+-- bucket fills within a day.
+local function narrowed(limit, period_ms, burst, seen)
+  local whole = math.min(burst, seen.burst or burst)
+  local flow = seen.limit and seen.limit * period_ms / 1000 or limit * whole / burst
+  return { math.min(limit, math.max(flow, whole * period_ms / FILLED_WITHIN_MS)), period_ms, whole }
+end
+
 local function load_queue(name)
   if known_queue[name] then return known_queue[name] end
   local field = redis.call("HMGET", queue_key(name), "paused", "concurrency", "rate_limit", "rate_period_ms", "rate_burst",
     "tokens", "refilled_at", "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst", "priorities",
-    "circuit_failures", "circuit_open_ms")
+    "circuit_failures", "circuit_open_ms", "withheld",
+    "seen_limit", "seen_burst", "heard_at")
   local queue = { name = name, paused = field[1] == "1", concurrency = tonumber(field[2] or INFINITE),
-    key_concurrency = tonumber(field[8] or INFINITE), key_rate = field[9] and { field[9], field[10], field[11] } }
-  if field[3] then queue.bucket = open_bucket(unpack(field, 3, 7)) end
+    key_concurrency = tonumber(field[8] or INFINITE), key_rate = field[9] and { tonumber(field[9]), tonumber(field[10]), tonumber(field[11]) } }
+  queue.seen = seen_of(field[16], field[17], field[18])
+  if field[3] then
+    local limit, period_ms, burst = tonumber(field[3]), tonumber(field[4]), tonumber(field[5])
+    queue.bucket = open_bucket(narrowed(limit, period_ms, burst, queue.seen), { field[6], field[7], field[15] })
+  end
   queue.circuit_failures, queue.circuit_open_ms = tonumber(field[13] or nil), tonumber(field[14] or nil)
   queue.lines = {}
   for priority = 0, 9 do
@@ -32,21 +53,18 @@ local function save_queue(queue)
   if queue.bucket then save_bucket(queue_key(queue.name), queue.bucket) end
 end
 
--- `seen_limit` and `seen_burst` are what the other side has told of its own limits: the lower ones count.
 local function load_lane(name)
   if known_lane[name] then return known_lane[name] end
   local queue = load_queue(queue_of(name))
   local field = redis.call("HMGET", lane_key(name),
-    "paused", "blocked_until", "tokens", "refilled_at", "seen_limit", "seen_burst")
+    "paused", "blocked_until", "tokens", "refilled_at", "withheld", "seen_limit", "seen_burst", "heard_at")
   local keyed = is_keyed(name)
   local lane = { name = name, queue = queue, is_keyed = keyed, paused = field[1] == "1",
-    blocked_until = tonumber(field[2] or 0), concurrency = keyed and queue.key_concurrency or INFINITE }
+    blocked_until = tonumber(field[2] or 0), concurrency = keyed and queue.key_concurrency or INFINITE,
+    seen = seen_of(field[6], field[7], field[8]) }
   if keyed and queue.key_rate then
     local limit, period_ms, burst = unpack(queue.key_rate)
-    if field[5] and tonumber(field[5]) / 1000 < limit / period_ms then limit, period_ms = field[5], 1000 end
-    if field[6] then burst = math.min(burst, field[6]) end
-    lane.bucket = open_bucket(limit, period_ms, burst, field[3], field[4])
-    lane.seen_limit, lane.seen_burst = field[5], field[6]
+    lane.bucket = open_bucket(narrowed(limit, period_ms, burst, lane.seen), { field[3], field[4], field[5] })
   end
   known_lane[name] = lane
   return lane
@@ -64,9 +82,7 @@ local function save_lane(lane)
   if lane.bucket then
     save_bucket(key, lane.bucket)
     until_ms = math.max(until_ms, full_instant(lane.bucket))
-    if lane.seen_limit then redis.call("HSET", key, "seen_limit", lane.seen_limit) end
-    if lane.seen_burst then redis.call("HSET", key, "seen_burst", lane.seen_burst) end
-    if lane.seen_limit or lane.seen_burst then until_ms = math.max(until_ms, now + SEEN_KEPT_MS) end
+    if lane.seen.limit or lane.seen.burst then until_ms = math.max(until_ms, now + SEEN_KEPT_MS) end
   end
   if lane.paused then
     redis.call("PERSIST", key)

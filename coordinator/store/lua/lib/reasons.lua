@@ -15,19 +15,28 @@ local function add_limits(reasons, scope, limited, running, cost)
   end
 end
 
+-- The jobs of the lane that go first: those of lower priority numbers that are due, and those before it in its line.
+local function ahead_of(id, lane, own)
+  local ahead = redis.call("ZRANK", waiting_key(lane.name, own), id) or 0
+  for _, priority in ipairs(lane.queue.lines) do
+    if priority < own then ahead = ahead + redis.call("ZCOUNT", waiting_key(lane.name, priority), "-inf", now) end
+  end
+  return ahead
+end
+
 local function reasons_of(id, job)
   local reasons = {}
   local run_at, cost = tonumber(job.run_at), tonumber(job.cost or 1)
   local lane = load_lane(job.lane)
-  local opens_at = circuit_instant(lane.queue, job.spec)
-  if opens_at then reasons[1] = { "circuit", "worker", opens_at, -1 } end
-  if run_at > now and not opens_at then reasons[#reasons + 1] = { "runAt", "job", run_at, -1 } end
+  -- A job that was put off comes back when its circuit is tried, or before; what comes later than that waits for its own time.
+  local opens_at = circuit_instant(lane.queue, job.spec) or 0
+  if opens_at > now then reasons[1] = { "circuit", "worker", opens_at, -1 } end
+  if run_at > now and run_at > opens_at then reasons[#reasons + 1] = { "runAt", "job", run_at, -1 } end
   if lane.blocked_until > now then reasons[#reasons + 1] = { "retryAfter", "key", lane.blocked_until, -1 } end
   add_limits(reasons, "key", lane, busy_key(lane.name), cost)
   add_limits(reasons, "queue", lane.queue, running_key(lane.queue.name), cost)
   if run_at <= now then
-    local line = waiting_key(lane.name, tonumber(job.priority or PRIORITY_DEFAULT))
-    reasons[#reasons + 1] = { "turn", "key", -1, redis.call("ZRANK", line, id) or 0 }
+    reasons[#reasons + 1] = { "turn", "key", -1, ahead_of(id, lane, tonumber(job.priority or PRIORITY_DEFAULT)) }
   end
   return reasons
 end
