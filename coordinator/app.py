@@ -18,6 +18,7 @@ from coordinator.api import (
     problems,
     queues,
     schedules,
+    sync,
     system,
     workers,
 )
@@ -64,6 +65,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     schedules.pause_schedule,
     schedules.resume_schedule,
     schedules.trigger_schedule,
+    sync.sync_all,
     workers.list_workers,
     workers.read_worker,
     workers.put_worker,

@@ -95,6 +95,8 @@ class Invalid(Refusal):
     def __init__(self, path: str, message: str, code: str = "validation_error") -> None:
         """One wrong field; `message` ends with what would be right."""
         super().__init__(code, f"{path}: {message}", errors=[{"path": path, "message": message}])
+        self.path = path
+        self.message = message
 
 
 class StoreUnavailable(Refusal):

@@ -9,7 +9,7 @@ from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.batch import BatchView
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason
-from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueView, Rate
+from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
 from coordinator.domain.worker import Worker
 from coordinator.store.schedules import StoredSchedule
 
@@ -278,9 +278,28 @@ def queue_answer(view: QueueView) -> dict[str, object]:
             {"worker": found.worker, "failures": found.failures, "openUntil": format_instant(found.open_until)}
             for found in view.circuits
         ],
+        "defaults": _defaults_answer(settings.defaults),
+        "owner": settings.owner,
         "retention": {
             state: {"ageMs": keep.age_ms, "count": keep.count}
             for state, keep in (RETENTION_DEFAULTS | settings.retention).items()
+        },
+    }
+
+
+def _defaults_answer(defaults: QueueDefaults) -> dict[str, object]:
+    backoff = defaults.backoff
+    return {
+        "maxAttempts": defaults.max_attempts,
+        "timeoutMs": defaults.timeout_ms,
+        "backoff": None
+        if backoff is None
+        else {
+            "type": backoff.type,
+            "baseMs": backoff.base_ms,
+            "factor": backoff.factor,
+            "maxMs": backoff.max_ms,
+            "jitter": backoff.jitter,
         },
     }
 
@@ -312,4 +331,5 @@ def worker_answer(name: str, worker: Worker) -> dict[str, object]:
         "headers": dict.fromkeys(worker.headers, HIDDEN),
         "timeoutMs": worker.timeout_ms,
         "queue": worker.queue,
+        "owner": worker.owner,
     }

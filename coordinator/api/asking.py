@@ -1,38 +1,48 @@
-"""From a body to what is to be run: with the workers that it names, which have to be there."""
+"""From a body to what is to be run: with the workers and queues that it names."""
 
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from msgspec.structs import replace
 
-from coordinator.api.job_bodies import CallbackBody, NewJobBody, spec_of
+from coordinator.api.job_bodies import CallbackBody, NewJobBody, queue_of, spec_of
 from coordinator.domain.job import Spec
+from coordinator.domain.queue import QueueDefaults
 from coordinator.domain.worker import ENTRY_POINT, Worker
 from coordinator.errors import Invalid
 
-Find = Callable[[str], Awaitable[Worker | None]]
-"""Gives the worker that serves a name."""
+
+class Known(Protocol):
+    """Who knows the workers and the queues."""
+
+    async def find(self, name: str) -> Worker | None:
+        """The worker that serves a name."""
+
+    async def defaults_of(self, queue: str) -> QueueDefaults:
+        """What jobs of a queue have that name none themselves."""
 
 
-async def spec_asked(find: Find, asked: NewJobBody) -> Spec:
+async def spec_asked(known: Known, asked: NewJobBody) -> Spec:
     """What the body asks to be run. Raises `Invalid`, also for an unknown worker."""
-    spec = spec_of(asked, await _worker(find, asked.worker, "worker"))
+    worker = await _worker(known, asked.worker, "worker")
+    spec = spec_of(asked, worker, await known.defaults_of(queue_of(asked, worker)))
     return replace(
         spec,
-        on_success=await callback_asked(find, asked.on_success, "onSuccess"),
-        on_failure=await callback_asked(find, asked.on_failure, "onFailure"),
+        on_success=await callback_asked(known, asked.on_success, "onSuccess"),
+        on_failure=await callback_asked(known, asked.on_failure, "onFailure"),
     )
 
 
-async def callback_asked(find: Find, asked: CallbackBody | None, path: str) -> Spec | None:
+async def callback_asked(known: Known, asked: CallbackBody | None, path: str) -> Spec | None:
     """What is to be called afterwards."""
     if asked is None:
         return None
-    worker = await _worker(find, asked.worker, f"{path}.worker")
-    return spec_of(NewJobBody(worker=asked.worker, args=asked.args, queue=asked.queue), worker)
+    body = NewJobBody(worker=asked.worker, args=asked.args, queue=asked.queue)
+    worker = await _worker(known, asked.worker, f"{path}.worker")
+    return spec_of(body, worker, await known.defaults_of(queue_of(body, worker)))
 
 
-async def _worker(find: Find, name: str, path: str) -> Worker:
-    worker = await find(name)
+async def _worker(known: Known, name: str, path: str) -> Worker:
+    worker = await known.find(name)
     if worker is None:
         raise Invalid(
             path,

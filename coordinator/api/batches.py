@@ -44,9 +44,9 @@ async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     asked = decode(body, BatchBody)
     batch = Batch(
-        on_complete=await callback_asked(replica.directory.find, asked.on_complete, "onComplete"),
-        on_success=await callback_asked(replica.directory.find, asked.on_success, "onSuccess"),
-        on_failure=await callback_asked(replica.directory.find, asked.on_failure, "onFailure"),
+        on_complete=await callback_asked(replica.directory, asked.on_complete, "onComplete"),
+        on_success=await callback_asked(replica.directory, asked.on_success, "onSuccess"),
+        on_failure=await callback_asked(replica.directory, asked.on_failure, "onFailure"),
     )
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     made = await asyncio.gather(*(_read_item(replica, raw, at, idempotency) for at, raw in enumerate(asked.jobs)))
@@ -94,7 +94,7 @@ async def _read_item(replica: Replica, raw: Raw, at: int, idempotency: tuple[str
         asked = decode(bytes(raw), NewJobBody)
         if asked.is_rule or asked.batch_id is not None:
             raise Invalid("cron" if asked.is_rule else "batchId", "cannot stand in a batch; send it to POST /job")
-        spec = await spec_asked(replica.directory.find, asked)
+        spec = await spec_asked(replica.directory, asked)
         run_at, delay_ms = start_of(asked)
     except Refusal as refusal:
         return refusal

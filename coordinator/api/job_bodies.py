@@ -19,6 +19,7 @@ from coordinator.api.rule_bodies import RuleBody
 from coordinator.domain.durations import DURATION_MAX_MS, parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import NO_META, PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
+from coordinator.domain.queue import QueueDefaults
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, ATTEMPTS_LIMIT, Backoff
 from coordinator.domain.schedule import Misfire, Overlap
 from coordinator.domain.selection import Selection
@@ -155,20 +156,25 @@ def selection_of(body: FilterBody) -> Selection:
     )
 
 
-def spec_of(body: NewJobBody, worker: Worker) -> Spec:
-    """What is to be run. The worker's own defaults stand in for what the body leaves out."""
-    timeout_ms = worker.timeout_ms or TIMEOUT_DEFAULT_MS
+def queue_of(body: NewJobBody, worker: Worker) -> str:
+    """The queue that the body asks for, or the worker's."""
+    return body.queue or worker.queue or QUEUE_DEFAULT
+
+
+def spec_of(body: NewJobBody, worker: Worker, defaults: QueueDefaults) -> Spec:
+    """What is to be run. The worker's own defaults stand in for what the body leaves out, then the queue's."""
+    timeout_ms = worker.timeout_ms or defaults.timeout_ms or TIMEOUT_DEFAULT_MS
     if body.timeout is not None:
-        timeout_ms = parse_duration(body.timeout, "timeout", least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS)
+        timeout_ms = timeout_of(body.timeout, "timeout")
     return Spec(
         worker=body.worker,
         args=_args(body.args),
-        queue=body.queue or worker.queue or QUEUE_DEFAULT,
+        queue=queue_of(body, worker),
         key=None if body.key is None else check_key(body.key),
         priority=body.priority,
         cost=body.cost,
-        max_attempts=_attempts(body),
-        backoff=_backoff(body.backoff) if body.backoff else Backoff(),
+        max_attempts=_attempts(body, defaults),
+        backoff=backoff_of(body.backoff, "backoff") if body.backoff else defaults.backoff or Backoff(),
         retry=_timetable(body.retry),
         max_retry_ms=_optional(body.max_retry_duration, "maxRetryDuration", least_ms=1000),
         timeout_ms=timeout_ms,
@@ -192,9 +198,14 @@ def _optional(value: Duration | None, path: str, *, least_ms: int = 0, most_ms: 
     return None if value is None else parse_duration(value, path, least_ms=least_ms, most_ms=most_ms)
 
 
-def _attempts(body: NewJobBody) -> int:
+def timeout_of(value: Duration, path: str) -> int:
+    """How long an attempt may take, in ms. Raises `Invalid`."""
+    return parse_duration(value, path, least_ms=TIMEOUT_LEAST_MS, most_ms=TIMEOUT_MOST_MS)
+
+
+def _attempts(body: NewJobBody, defaults: QueueDefaults) -> int:
     if body.retry is None:
-        return ATTEMPTS_DEFAULT if body.max_attempts is None else body.max_attempts
+        return body.max_attempts or defaults.max_attempts or ATTEMPTS_DEFAULT
     if body.backoff is not None:
         raise Invalid("retry", "cannot stand beside backoff: it is the timetable itself; give one of them")
     if body.max_attempts not in (None, len(body.retry) + 1):
@@ -242,12 +253,13 @@ def check_key(key: str) -> str:
     return key
 
 
-def _backoff(body: BackoffBody) -> Backoff:
+def backoff_of(body: BackoffBody, path: str) -> Backoff:
+    """How the waits grow. Raises `Invalid`."""
     return Backoff(
         type=body.type,
-        base_ms=parse_duration(body.base, "backoff.base", most_ms=86_400_000),
+        base_ms=parse_duration(body.base, f"{path}.base", most_ms=86_400_000),
         factor=body.factor,
-        max_ms=parse_duration(body.max, "backoff.max", most_ms=86_400_000),
+        max_ms=parse_duration(body.max, f"{path}.max", most_ms=86_400_000),
         jitter=body.jitter,
     )
 

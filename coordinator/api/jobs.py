@@ -33,7 +33,7 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, NewJobBody)
-    spec = await spec_asked(replica.directory.find, asked)
+    spec = await spec_asked(replica.directory, asked)
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     if asked.is_rule:
         schedule = schedule_of(asked, spec)

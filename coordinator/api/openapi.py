@@ -19,12 +19,13 @@ from coordinator.api.answers import HeartbeatAnswer, JobAnswer, ReceiptAnswer, S
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
 from coordinator.api.context import Request
-from coordinator.api.job_bodies import EditBody, ForceQuery, ListQuery, NewJobBody
+from coordinator.api.job_bodies import DryRunQuery, EditBody, ForceQuery, ListQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery
 from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
+from coordinator.api.sync import SyncBody
 from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 
@@ -87,7 +88,10 @@ class _Operation:
 
 _OPERATIONS = {
     "enqueue_job": _Operation(
-        {200: [JobAnswer], 201: [JobAnswer, ScheduleAnswer]}, body=NewJobBody, refuses=(400, 409, 413, 415, 422, 503)
+        {200: [JobAnswer], 201: [JobAnswer, ScheduleAnswer]},
+        body=NewJobBody,
+        query=DryRunQuery,
+        refuses=(400, 409, 413, 415, 422, 503),
     ),
     "enqueue_batch": _Operation({201: [], 207: []}, body=BatchBody, refuses=(400, 413, 415, 422, 503)),
     "read_batch": _Operation({200: []}, refuses=(404, 503)),
@@ -127,6 +131,7 @@ _OPERATIONS = {
     "pause_schedule": _Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
     "resume_schedule": _Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
     "trigger_schedule": _Operation({201: [JobAnswer]}, refuses=(404, 415, 503)),
+    "sync_all": _Operation({200: []}, body=SyncBody, query=DryRunQuery, refuses=(400, 409, 413, 415, 422, 503)),
     "list_workers": _Operation({200: [QueuePage]}, refuses=(503,)),
     "read_worker": _Operation({200: []}, refuses=(404, 422, 503)),
     "put_worker": _Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),

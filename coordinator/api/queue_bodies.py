@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from coordinator.api.job_bodies import BackoffBody, backoff_of, timeout_of
 from coordinator.api.reading import Body, Duration
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.queue import (
@@ -13,10 +14,12 @@ from coordinator.domain.queue import (
     Circuit,
     FinalState,
     KeyLimits,
+    QueueDefaults,
     QueueSettings,
     Rate,
     Retention,
 )
+from coordinator.domain.retry import ATTEMPTS_LIMIT
 from coordinator.errors import Invalid, joined
 
 RATE_PERIOD_MOST_MS = 86_400_000
@@ -43,6 +46,14 @@ class CircuitBody(Body):
     open: Duration = CIRCUIT_DEFAULT.open_ms
 
 
+class DefaultsBody(Body):
+    """What a job has that names none itself."""
+
+    max_attempts: Annotated[int, Meta(ge=1, le=ATTEMPTS_LIMIT)] | None = None
+    timeout: Duration | None = None
+    backoff: BackoffBody | None = None
+
+
 class QueueBody(Body):
     """`PUT /queue/:name`. What is left out has its default, but a pause stays as it is."""
 
@@ -52,6 +63,7 @@ class QueueBody(Body):
     preset: str | None = None
     paused: bool | None = None
     circuit: CircuitBody | UnsetType | None = UNSET
+    defaults: DefaultsBody | None = None
     retention: dict[FinalState, RetentionBody] = msgspec.field(default_factory=dict)
 
 
@@ -62,11 +74,20 @@ def queue_settings_of(body: QueueBody) -> QueueSettings:
         rate=_rate(body.rate, "rate"),
         per_key=_key_limits(body),
         circuit=_circuit(body.circuit),
+        defaults=_defaults(body.defaults or DefaultsBody()),
         paused=body.paused,
         retention={
             state: Retention(parse_duration(keep.age, f"retention.{state}.age"), keep.count)
             for state, keep in body.retention.items()
         },
+    )
+
+
+def _defaults(body: DefaultsBody) -> QueueDefaults:
+    return QueueDefaults(
+        max_attempts=body.max_attempts,
+        timeout_ms=None if body.timeout is None else timeout_of(body.timeout, "defaults.timeout"),
+        backoff=None if body.backoff is None else backoff_of(body.backoff, "defaults.backoff"),
     )
 
 

@@ -10,6 +10,7 @@ from coordinator.api.context import Request, replica_of
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.reading import QUEUE_NAME, decode
 from coordinator.domain.ids import shard_of_queue
+from coordinator.engine.replica import DIRECTORY_CHANGED
 from coordinator.errors import Conflict, Invalid, NotFound
 
 
@@ -37,6 +38,7 @@ async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Res
     queues = replica.store.queues
     asked = decode(body, QueueBody)
     due_in_ms = await queues.configure(checked_queue(name), queue_settings_of(asked))
+    replica.tell(DIRECTORY_CHANGED)
     replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
     return json_response(queue_answer(await queues.read(name)))
 
@@ -44,7 +46,9 @@ async def put_queue(request: Request, name: FromPath[str], body: RawBody) -> Res
 @delete("/queue/{name:str}", status_code=204)
 async def delete_queue(request: Request, name: FromPath[str]) -> None:
     """Forget a queue and its settings. It must have no jobs."""
-    reply = await replica_of(request).store.queues.delete(checked_queue(name))
+    replica = replica_of(request)
+    reply = await replica.store.queues.delete(checked_queue(name))
+    replica.tell(DIRECTORY_CHANGED)
     if reply == "invalid_state":
         raise Conflict("invalid_state", f"The queue {name!r} has jobs; purge it first with POST /queue/{name}/purge.")
     if reply != "ok":

@@ -50,7 +50,7 @@ async def put_schedule(request: Request, schedule_id: FromPath[str], body: RawBo
     """Declare a schedule by a name: 201 if it is new, else 200, and what is the same already stays untouched."""
     replica = replica_of(request)
     asked = decode(body, NewJobBody)
-    schedule = schedule_of(asked, await spec_asked(replica.directory.find, asked))
+    schedule = schedule_of(asked, await spec_asked(replica.directory, asked))
     if shard_of_id(schedule_id) is not None:
         return json_response(schedule_answer(await replica.schedules.rewrite(schedule_id, schedule)))
     stored, is_new = await replica.schedules.declare(checked_name(schedule_id), schedule)
@@ -126,7 +126,7 @@ async def patch_schedule(replica: Replica, id_or_name: str, body: bytes) -> Stor
 
     async def patched(before: Schedule) -> Schedule:
         asked = patched_body(before, body)
-        return schedule_of(asked, await spec_asked(replica.directory.find, asked))
+        return schedule_of(asked, await spec_asked(replica.directory, asked))
 
     return await replica.schedules.edit(stored.id, patched)
 

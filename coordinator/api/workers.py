@@ -4,13 +4,14 @@ import re
 
 from litestar import Response, delete, get, put
 from litestar.params import FromPath, RawBody
+from msgspec.structs import replace
 
 from coordinator.api.answers import json_response, worker_answer
 from coordinator.api.context import Request, replica_of
 from coordinator.api.reading import NAME, decode
 from coordinator.api.worker_bodies import WorkerBody, worker_of
 from coordinator.domain.worker import ENTRY_POINT
-from coordinator.engine.replica import WORKERS_CHANGED
+from coordinator.engine.replica import DIRECTORY_CHANGED
 from coordinator.errors import Invalid, NotFound
 
 
@@ -24,7 +25,7 @@ async def list_workers(request: Request) -> Response[bytes]:
 @get("/worker/{name:path}")
 async def read_worker(request: Request, name: FromPath[str]) -> Response[bytes]:
     """One worker."""
-    name = _checked(name)
+    name = checked_worker(name)
     worker = (await replica_of(request).store.workers.read_all()).get(name)
     if worker is None:
         raise _not_found(name)
@@ -35,10 +36,11 @@ async def read_worker(request: Request, name: FromPath[str]) -> Response[bytes]:
 async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Response[bytes]:
     """Register a worker, or replace it: 201 if it is new, else 200. All replicas know within a second."""
     replica = replica_of(request)
-    name = _checked(name)
-    worker = worker_of(decode(body, WorkerBody))
+    name = checked_worker(name)
+    before = (await replica.store.workers.read_all()).get(name)
+    worker = replace(worker_of(decode(body, WorkerBody)), owner=before.owner if before else None)
     is_new = await replica.store.workers.put(name, worker)
-    replica.tell(WORKERS_CHANGED)
+    replica.tell(DIRECTORY_CHANGED)
     return json_response(worker_answer(name, worker), 201 if is_new else 200)
 
 
@@ -46,13 +48,14 @@ async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Re
 async def delete_worker(request: Request, name: FromPath[str]) -> None:
     """Forget a worker. Its jobs that wait fail their attempts until it is registered again."""
     replica = replica_of(request)
-    name = _checked(name)
+    name = checked_worker(name)
     if not await replica.store.workers.delete(name):
         raise _not_found(name)
-    replica.tell(WORKERS_CHANGED)
+    replica.tell(DIRECTORY_CHANGED)
 
 
-def _checked(path: str) -> str:
+def checked_worker(path: str) -> str:
+    """The name in the rest of a path. Raises `Invalid`."""
     # Worker names may hold slashes, so the path's whole rest is the name.
     name = path.removeprefix("/")
     if name != ENTRY_POINT and not re.fullmatch(NAME, name):

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from coordinator.domain.retry import Backoff
+
 FinalState = Literal["succeeded", "dead", "cancelled"]
 
 DAY_MS = 86_400_000
@@ -55,17 +57,30 @@ RETENTION_DEFAULTS: dict[FinalState, Retention] = {
 }
 
 
+class QueueDefaults(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What a job of the queue has that names none itself, nor does its worker; None is the default of all queues."""
+
+    max_attempts: int | None = None
+    timeout_ms: int | None = None
+    backoff: Backoff | None = None
+
+
+NO_DEFAULTS = QueueDefaults()
+
+
 class QueueSettings(msgspec.Struct, frozen=True):
     """None means no limit; a state without retention of its own has the default.
 
-    `paused` as None leaves a queue as it is, paused or not.
+    `paused` as None leaves a queue as it is, paused or not; so does `owner`, which says with which declaration it came.
     """
 
     concurrency: int | None = None
     rate: Rate | None = None
     per_key: KeyLimits = KeyLimits()
     circuit: Circuit | None = CIRCUIT_DEFAULT
+    defaults: QueueDefaults = NO_DEFAULTS
     paused: bool | None = None
+    owner: str | None = None
     retention: dict[FinalState, Retention] = {}
 
 

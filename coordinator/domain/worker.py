@@ -16,13 +16,17 @@ Ack = Literal["receipt", "response"]
 
 
 class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """`headers` are sent with every call; `timeout_ms` and `queue` are the defaults of jobs that name none."""
+    """`headers` are sent with every call; `timeout_ms` and `queue` are the defaults of jobs that name none.
+
+    `owner` says with which declaration it came.
+    """
 
     url: str
     ack: Ack = "receipt"
     headers: dict[str, str] = {}
     timeout_ms: int | None = None
     queue: str | None = None
+    owner: str | None = None
 
 
 def url_problem(url: str) -> str | None:

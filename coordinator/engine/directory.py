@@ -1,14 +1,19 @@
-"""Where the workers are: the registered ones, kept in memory and read anew every few seconds or when told to."""
+"""Where the workers are and what queues say of their jobs, kept in memory and read anew when told to, or soon."""
 
 import asyncio
 import logging
 import time
 
+from coordinator.domain.queue import QueueDefaults
 from coordinator.domain.worker import ENTRY_POINT, Worker
 from coordinator.errors import StoreUnavailable
+from coordinator.store.queues import QueueStore
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
+
+_QUEUES_LIMIT = 10_000
+"""Of which something is kept; names come from callers."""
 
 _FRESH_S = 5
 """A replica that missed the message about a change follows within this time."""
@@ -17,9 +22,11 @@ _FRESH_S = 5
 class Directory:
     """Routes worker names. `worker_url` serves the names that nothing else does."""
 
-    def __init__(self, workers: WorkerStore, worker_url: str) -> None:
+    def __init__(self, workers: WorkerStore, queues: QueueStore, worker_url: str) -> None:
         """The first look reads the store."""
         self._workers = workers
+        self._queues = queues
+        self._defaults: dict[str, tuple[float, QueueDefaults]] = {}
         self._default = Worker(worker_url) if worker_url else None
         self._known: dict[str, Worker] | None = None
         self._read_at = float("-inf")
@@ -33,10 +40,30 @@ class Directory:
         known = self._known or {}
         return known.get(name) or known.get(ENTRY_POINT) or self._default
 
+    async def defaults_of(self, queue: str) -> QueueDefaults:
+        """What jobs of this queue have that name none themselves. Raises `StoreUnavailable`."""
+        known = self._defaults.get(queue)
+        if known is None or time.monotonic() - known[0] > _FRESH_S:
+            async with self._lock:
+                known = self._defaults.get(queue)
+                if known is None or time.monotonic() - known[0] > _FRESH_S:
+                    known = await self._read_defaults(queue)
+        return known[1]
+
     def forget(self) -> None:
         """Something was registered or removed: read before the next use."""
         self._read_at = float("-inf")
+        self._defaults.clear()
         self._changes += 1
+
+    async def _read_defaults(self, queue: str) -> tuple[float, QueueDefaults]:
+        changes = self._changes
+        read = (time.monotonic(), (await self._queues.read(queue)).settings.defaults)
+        if changes == self._changes:
+            if len(self._defaults) >= _QUEUES_LIMIT:
+                self._defaults.clear()
+            self._defaults[queue] = read
+        return read
 
     async def _refresh(self) -> None:
         async with self._lock:

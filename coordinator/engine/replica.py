@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 
 from coordinator.calling.caller import Caller
+from coordinator.domain.ids import shard_of_queue
 from coordinator.engine.directory import Directory
 from coordinator.engine.dispatcher import Dispatcher, Limits
 from coordinator.engine.intake import Intake
@@ -25,7 +26,7 @@ from coordinator.store.open import Store
 
 log = logging.getLogger(__name__)
 
-WORKERS_CHANGED = "workers"
+DIRECTORY_CHANGED = "workers"
 SCHEDULES_CHANGED = "schedules"
 _CLAIM = "claim "
 
@@ -43,7 +44,7 @@ class Replica:
         self._loops: list[asyncio.Task[None]] = []
         self._publishing: set[asyncio.Task[None]] = set()
         self._backlog_told: dict[int, float] = {}
-        self.directory = Directory(store.workers, settings.worker_url)
+        self.directory = Directory(store.workers, store.queues, settings.worker_url)
         self.intake = Intake(store, self.wake)
         self.schedules = Schedules(store, self.intake, lambda: self.tell(SCHEDULES_CHANGED))
         self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
@@ -89,6 +90,10 @@ class Replica:
         self._heed(message)
         self._publish(message)
 
+    def shard_of(self, queue: str) -> int:
+        """Where a queue lives."""
+        return shard_of_queue(queue, self.store.shards)
+
     def wake(self, shard: int, due_in_ms: int | None) -> None:
         """Tell that a shard has something to claim in so many ms; None is nothing new."""
         # Beyond the next look of the leader it is the leader's to wait for.
@@ -124,7 +129,7 @@ class Replica:
         # What was said before the subscription began is not known: all of it may have been.
         if message in (CHANGED, ""):
             self._leadership.look_again()
-        if message in (WORKERS_CHANGED, ""):
+        if message in (DIRECTORY_CHANGED, ""):
             self.directory.forget()
         if message == SCHEDULES_CHANGED:
             self._poller.wake()

@@ -3,20 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.queue import (
     CIRCUIT_DEFAULT,
+    NO_DEFAULTS,
     RETENTION_DEFAULTS,
     Circuit,
     CircuitView,
     KeyLimits,
     KeyView,
+    QueueDefaults,
     QueueSettings,
     QueueView,
     Rate,
     Retention,
 )
 from coordinator.store.connection import Connection, Reply
+
+_defaults_decoder = msgspec.json.Decoder(QueueDefaults)
 
 _COUNTS = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
@@ -128,6 +134,9 @@ def _fields(settings: QueueSettings) -> dict[str, str | int | float]:
     own = settings.circuit if settings.circuit != CIRCUIT_DEFAULT else None
     fields["circuit_failures"] = 0 if settings.circuit is None else own.failures if own else ""
     fields["circuit_open_ms"] = own.open_ms if own else ""
+    fields["defaults"] = "" if settings.defaults == NO_DEFAULTS else msgspec.json.encode(settings.defaults).decode()
+    if settings.owner is not None:
+        fields["owner"] = settings.owner
     if settings.paused is not None:
         fields["paused"] = 1 if settings.paused else ""
     for state in RETENTION_DEFAULTS:
@@ -178,6 +187,8 @@ def _settings(field: Mapping[str, str]) -> QueueSettings:
             rate=_rate(field, "key_rate"),
         ),
         circuit=_circuit(field),
+        defaults=_defaults_decoder.decode(field["defaults"]) if "defaults" in field else NO_DEFAULTS,
+        owner=field.get("owner"),
         paused="paused" in field,
         retention={
             state: Retention(int(field[f"{state}_age_ms"]), int(field[f"{state}_count"]))

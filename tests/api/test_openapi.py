@@ -86,6 +86,7 @@ async def test_no_other_request_has_a_body(described: Json):
         ("/schedule/preview", "post"),
         ("/schedule/{schedule_id}", "patch"),
         ("/schedule/{schedule_id}", "put"),
+        ("/sync", "post"),
         ("/worker/{name}", "put"),
     }
 

@@ -24,6 +24,8 @@ UNTOUCHED: Json = {
     "perKey": {"concurrency": None, "rate": None},
     "circuit": {"failures": 20, "openMs": 30_000},
     "circuits": [],
+    "defaults": {"maxAttempts": None, "timeoutMs": None, "backoff": None},
+    "owner": None,
     "retention": {
         "succeeded": {"ageMs": DAY_MS, "count": 10_000},
         "dead": {"ageMs": 30 * DAY_MS, "count": 10_000},
@@ -197,3 +199,46 @@ async def test_a_wrong_setting_is_refused_by_its_name(idle: Api, settings: Json,
 async def test_a_queue_needs_a_proper_name(idle: Api, name: str):
     for answer in (await idle.client.get(f"/queue/{name}"), await idle.client.put(f"/queue/{name}", json={})):
         refusal(answer, 422, "validation_error", "name", "is not a queue name")
+
+
+async def test_jobs_have_what_their_queue_says_unless_they_or_their_worker_say_otherwise(api: Api):
+    backoff = {"type": "fixed", "base": "1s", "jitter": 0}
+    settings = {"paused": True, "defaults": {"maxAttempts": 3, "timeout": "1m", "backoff": backoff}}
+    shown = (await api.client.put("/queue/mail", json=settings)).json()
+    assert shown["defaults"]["maxAttempts"] == 3
+    assert (shown["defaults"]["timeoutMs"], shown["defaults"]["backoff"]["baseMs"]) == (60_000, 1000)
+    await api.client.put("/worker/slow", json={"url": "https://slow.example/", "timeout": "2m", "queue": "mail"})
+
+    async def dry(**body: object) -> Json:
+        found: Json = (await api.post("/job?dryRun=true", {"worker": "a", "queue": "mail"} | body)).json()
+        return found
+
+    async def timeout_ms(**body: object) -> int:
+        made = await dry(every="1h", **body)
+        return int(made["job"]["timeoutMs"])
+
+    plain = await dry()
+    assert (plain["job"]["maxAttempts"], plain["retrySchedule"]) == (3, [1000, 1000])
+    assert (await dry(maxAttempts=2, backoff={"base": "5s"}))["retrySchedule"] == [5000]
+    assert (await dry(queue="other"))["job"]["maxAttempts"] == 10
+    assert [await timeout_ms(), await timeout_ms(worker="slow"), await timeout_ms(timeout="3m")] == [
+        60_000,
+        120_000,
+        180_000,
+    ]
+    await api.client.put("/queue/mail", json={})
+    assert (await dry())["job"]["maxAttempts"] == 10
+
+
+@pytest.mark.parametrize(
+    ("defaults", "path"),
+    [
+        ({"maxAttempts": 0}, "defaults.maxAttempts"),
+        ({"timeout": "25h"}, "defaults.timeout"),
+        ({"backoff": {"base": "-1s"}}, "defaults.backoff.base"),
+        ({"priority": 1}, "defaults.priority"),
+    ],
+)
+async def test_a_wrong_default_is_refused_by_its_name(idle: Api, defaults: Json, path: str):
+    refusal(await idle.client.put("/queue/mail", json={"defaults": defaults}), 422, "validation_error", path)
+    refusal(await idle.client.get("/queue/mail"), 404, "queue_not_found")

@@ -10,7 +10,7 @@ URL = "https://example.com/run"
 
 
 async def test_a_worker_is_new_once(api: Api):
-    shown = {"name": "a", "url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None}
+    shown = {"name": "a", "url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None, "owner": None}
 
     created = await api.client.put("/worker/a", json={"url": URL})
     replaced = await api.client.put("/worker/a", json={"url": URL})
@@ -28,7 +28,15 @@ async def test_what_a_worker_is_replaced_by_is_all_that_it_has(api: Api):
 
     shown = (await api.client.put("/worker/a", json={"url": URL})).json()
 
-    assert shown == {"name": "a", "url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None}
+    assert shown == {
+        "name": "a",
+        "url": URL,
+        "ack": "receipt",
+        "headers": {},
+        "timeoutMs": None,
+        "queue": None,
+        "owner": None,
+    }
 
 
 async def test_header_values_are_sent_and_never_shown(api: Api, function: Function):
