@@ -8,7 +8,10 @@ import random
 
 from tests.engine.shopify import GraphqlShop, Mall, RestShop
 
-# Of what kind, how many jobs, and what the shop really has. The queues are set to 40 + 10/s and 2000 + 500/s.
+QUEUES = {"rest": (10, 40), "graphql": (500, 2000)}
+"""The rate and the burst that each key is thought to have."""
+
+# How many jobs there are for a shop, and what it really has: its whole, its rate, and what is left of it at first.
 REST = [
     *[(300, 40, 10, 40)] * 6,
     (300, 40, 10, 15),
@@ -55,8 +58,11 @@ def _jobs(shops):
 
 
 async def _configure(replica):
-    for queue, limit, burst in (("rest", 10, 40), ("graphql", 500, 2000)):
-        settings = {"perKey": {"concurrency": 10, "rate": {"limit": limit, "period": "1s", "burst": burst}}}
+    for queue, (limit, burst) in QUEUES.items():
+        settings = {
+            "paused": True,
+            "perKey": {"concurrency": 10, "rate": {"limit": limit, "period": "1s", "burst": burst}},
+        }
         assert (await replica.client.put(f"/queue/{queue}", json=settings)).status_code == 200
 
 
@@ -73,13 +79,15 @@ async def test_shops_are_used_to_the_full_and_refuse_nothing_once_they_were_hear
     random.seed(20)
     replicas = [await start_replica(), await start_replica()]
     await _configure(replicas[0])
-    mall = Mall(_shops())
-    jobs = _jobs(mall.shops)
-    function.answer = mall.answer
+    jobs = _jobs(_shops())
     await _enqueue(replicas, jobs)
+    mall = Mall(_shops())
+    function.answer = mall.answer
+    for queue in QUEUES:
+        assert (await replicas[0].client.post(f"/queue/{queue}/resume")).status_code == 200
 
     async def all_are_done():
-        views = [(await replicas[0].client.get(f"/queue/{queue}")).json() for queue in ("rest", "graphql")]
+        views = [(await replicas[0].client.get(f"/queue/{queue}")).json() for queue in QUEUES]
         return sum(view["succeeded"] for view in views) == len(jobs)
 
     await eventually(all_are_done, 120)

@@ -84,6 +84,14 @@ async def test_what_already_runs_may_end_and_lifts_nothing(shard):
     assert await blocked_until(shard) == shard.start + 9000
 
 
+async def test_a_change_of_the_limits_lifts_no_block(shard):
+    await shard.add(2, "shop", key="a")
+    await shard.end(await shard.claim_one(), throttled(shard, 9000))
+    await shard.configure("shop", per_key=KeyLimits(concurrency=5))
+    assert await taken(shard) == []
+    assert await blocked_until(shard) == shard.start + 9000
+
+
 async def test_a_refusal_that_came_too_late_blocks_nothing(shard):
     await shard.add(1, "shop", key="a")
     attempt = await shard.claim_one()
