@@ -178,11 +178,20 @@ async def test_however_wrong_a_cost_is_the_debt_is_no_more_than_the_burst(shop, 
     assert (await bucket(shop))[0] == 40
 
 
-async def test_however_wrong_a_rate_is_the_bucket_fills_within_a_day(shop, clock):
-    (attempt,) = await calls(shop, 1)
-    await shop.end(attempt, telling(shop.succeed, remaining=0, maximum=40, restore_rate=1e-9))
-    await clock.advance(86_400_000)
-    assert (await bucket(shop))[0] == pytest.approx(39)
+@pytest.mark.parametrize("key", [None, "a"])
+async def test_however_wrong_a_rate_is_it_holds_for_an_hour(shard, clock, key):
+    rate = Rate(2, 1000, 40)
+    await shard.configure("shop", **({"rate": rate} if key is None else {"per_key": KeyLimits(rate=rate)}))
+    await shard.add(3, "shop", key=key)
+    attempt = await shard.claim_one()
+    await shard.end(attempt, telling(shard.succeed, remaining=0, maximum=40, restore_rate=1e-9))
+    await clock.advance(HOUR_MS - 1)
+
+    claim = await shard.claim()
+
+    assert (claim.attempts, claim.due_in_ms) == ([], 1)
+    await clock.advance(1)
+    assert len((await shard.claim()).attempts) == 2
 
 
 async def test_what_is_left_of_a_key_is_not_told_of_its_queue(shard):
@@ -247,11 +256,19 @@ async def test_without_any_rate_nothing_is_kept_of_it(shard):
     assert not {"lane:shop#a", "queue:shop"} & set(await shard.dump())
 
 
-async def test_what_was_seen_is_forgotten_an_hour_after_the_last_call(shop):
+async def test_what_was_seen_is_forgotten_an_hour_after_it_was_told_last(shop, clock):
     (attempt,) = await calls(shop, 1)
     await shop.end(attempt, telling(shop.succeed, maximum=20))
     left_ms = await shop.call("PTTL", f"{shop.root}:lane:shop#a")
     assert HOUR_MS < left_ms <= HOUR_MS + 60_000
+    await clock.advance(HOUR_MS - 1)
+    (attempt,) = await calls(shop, 1)
+    await shop.end(attempt, shop.succeed)
+    assert (await bucket(shop))[1] == 20
+
+    await clock.advance(1)
+
+    assert (await bucket(shop))[1] == 40
 
 
 async def test_a_reset_forgets_what_was_seen(shop):

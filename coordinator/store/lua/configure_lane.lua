@@ -9,7 +9,8 @@ local name = ARGV[1]
 local action = ARGV[2] -- "pause", "resume" or "reset": its bucket is full again, and nothing blocks it
 
 if action == "reset" then
-  redis.call("HDEL", lane_key(name), "blocked_until", "tokens", "refilled_at", "withheld", "seen_limit", "seen_burst", "heard_at")
+  redis.call("HDEL", lane_key(name), "blocked_until", "tokens", "refilled_at", "withheld", "seen_limit", "seen_burst", "heard_at",
+    "told_at")
 elseif action == "pause" then
   redis.call("HSET", lane_key(name), "paused", 1)
 else

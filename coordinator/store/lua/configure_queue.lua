@@ -33,7 +33,9 @@ for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
 end
 
 -- Who sets another rate knows better than what was seen under the old one.
-if rate() ~= rate_before then redis.call("HDEL", queue_key(name), "withheld", "seen_limit", "seen_burst", "heard_at") end
+if rate() ~= rate_before then
+  redis.call("HDEL", queue_key(name), "withheld", "seen_limit", "seen_burst", "heard_at", "told_at")
+end
 
 local queue = load_queue(name)
 if queue.bucket then

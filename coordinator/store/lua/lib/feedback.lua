@@ -49,6 +49,8 @@ local function correct(limited, key, job, told)
   bucket.tokens = math.min(bucket.burst, bucket.tokens)
   seen.burst, seen.limit = told.max or seen.burst, told.rate or seen.limit
   if told.remaining then correct_tokens(bucket, seen, job, told) end
+  seen.told_at = now
+  redis.call("HSET", key, "told_at", now)
   if seen.burst then redis.call("HSET", key, "seen_burst", seen.burst) end
   if seen.limit then redis.call("HSET", key, "seen_limit", seen.limit) end
   if seen.heard_at > 0 then redis.call("HSET", key, "heard_at", string.format("%.0f", seen.heard_at)) end

@@ -9,9 +9,14 @@ local INFINITE = math.huge
 
 local known_queue, known_lane = {}, {}
 
--- What the other side has told of its limits: `limit` a second, `burst`, and when the call began that told of them last.
-local function seen_of(limit, burst, heard_at)
-  return { limit = tonumber(limit or nil), burst = tonumber(burst or nil), heard_at = tonumber(heard_at or 0) }
+local SEEN_KEPT_MS = 3600000
+
+-- What the other side has told of its limits: `limit` a second, `burst`, when the call began that told of them last, and
+-- when they were told. After an hour without news they are forgotten, or one wrong word would hold for ever.
+local function seen_of(limit, burst, heard_at, told_at)
+  if told_at and told_at + SEEN_KEPT_MS <= now then return { heard_at = 0, told_at = 0 } end
+  return { limit = tonumber(limit or nil), burst = tonumber(burst or nil), heard_at = tonumber(heard_at or 0),
+    told_at = tonumber(told_at or 0) }
 end
 
 local FILLED_WITHIN_MS = 86400000
@@ -30,10 +35,10 @@ local function load_queue(name)
   local field = redis.call("HMGET", queue_key(name), "paused", "concurrency", "rate_limit", "rate_period_ms", "rate_burst",
     "tokens", "refilled_at", "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst", "priorities",
     "circuit_failures", "circuit_open_ms", "withheld",
-    "seen_limit", "seen_burst", "heard_at")
+    "seen_limit", "seen_burst", "heard_at", "told_at")
   local queue = { name = name, paused = field[1] == "1", concurrency = tonumber(field[2] or INFINITE),
     key_concurrency = tonumber(field[8] or INFINITE), key_rate = field[9] and { tonumber(field[9]), tonumber(field[10]), tonumber(field[11]) } }
-  queue.seen = seen_of(field[16], field[17], field[18])
+  queue.seen = seen_of(field[16], field[17], field[18], field[19])
   if field[3] then
     local limit, period_ms, burst = tonumber(field[3]), tonumber(field[4]), tonumber(field[5])
     queue.bucket = open_bucket(narrowed(limit, period_ms, burst, queue.seen), { field[6], field[7], field[15] })
@@ -57,11 +62,11 @@ local function load_lane(name)
   if known_lane[name] then return known_lane[name] end
   local queue = load_queue(queue_of(name))
   local field = redis.call("HMGET", lane_key(name),
-    "paused", "blocked_until", "tokens", "refilled_at", "withheld", "seen_limit", "seen_burst", "heard_at")
+    "paused", "blocked_until", "tokens", "refilled_at", "withheld", "seen_limit", "seen_burst", "heard_at", "told_at")
   local keyed = is_keyed(name)
   local lane = { name = name, queue = queue, is_keyed = keyed, paused = field[1] == "1",
     blocked_until = tonumber(field[2] or 0), concurrency = keyed and queue.key_concurrency or INFINITE,
-    seen = seen_of(field[6], field[7], field[8]) }
+    seen = seen_of(field[6], field[7], field[8], field[9]) }
   if keyed and queue.key_rate then
     local limit, period_ms, burst = unpack(queue.key_rate)
     lane.bucket = open_bucket(narrowed(limit, period_ms, burst, lane.seen), { field[3], field[4], field[5] })
@@ -70,8 +75,14 @@ local function load_lane(name)
   return lane
 end
 
+-- When a queue or a lane can pay, or what was told of its limits is forgotten: then it is looked at again.
+local function pay_instant(limited, cost)
+  local instant = token_instant(limited.bucket, cost)
+  if limited.seen.told_at == 0 then return instant end
+  return math.min(instant, limited.seen.told_at + SEEN_KEPT_MS)
+end
+
 local LANE_SPARE_MS = 60000
-local SEEN_KEPT_MS = 3600000
 
 -- A lane that holds nothing back is as one that was never heard of: its hash goes by itself, or there would in the end be
 -- one for every key that ever was. A pause stays until it is lifted.
@@ -82,7 +93,7 @@ local function save_lane(lane)
   if lane.bucket then
     save_bucket(key, lane.bucket)
     until_ms = math.max(until_ms, full_instant(lane.bucket))
-    if lane.seen.limit or lane.seen.burst then until_ms = math.max(until_ms, now + SEEN_KEPT_MS) end
+    if lane.seen.limit or lane.seen.burst then until_ms = math.max(until_ms, lane.seen.told_at + SEEN_KEPT_MS) end
   end
   if lane.paused then
     redis.call("PERSIST", key)

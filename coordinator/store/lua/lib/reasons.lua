@@ -11,7 +11,7 @@ local function add_limits(reasons, scope, limited, running, cost)
     reasons[#reasons + 1] = { "concurrency", scope, -1, limited.concurrency }
   end
   if limited.bucket and not can_pay(limited.bucket, cost) then
-    reasons[#reasons + 1] = { "limit", scope, token_instant(limited.bucket, cost), -1 }
+    reasons[#reasons + 1] = { "limit", scope, pay_instant(limited, cost), -1 }
   end
 end
 

@@ -37,7 +37,7 @@ local function lane_instant(lane)
   if lane.paused then return INFINITE end
   if lane.concurrency < INFINITE and redis.call("ZCARD", busy_key(lane.name)) >= lane.concurrency then return INFINITE end
   local instant = math.max(run_at, lane.blocked_until)
-  return lane.bucket and math.max(instant, token_instant(lane.bucket, cost_of(id))) or instant
+  return lane.bucket and math.max(instant, pay_instant(lane, cost_of(id))) or instant
 end
 
 -- A lane that is claimable already keeps its place, unless it has just been served.
@@ -63,7 +63,7 @@ local function queue_instant(queue)
   local instant = tonumber(head[2])
   if not queue.bucket then return instant end
   local _, id = head_of(load_lane(head[1]))
-  return id and math.max(instant, token_instant(queue.bucket, cost_of(id))) or instant
+  return id and math.max(instant, pay_instant(queue, cost_of(id))) or instant
 end
 
 -- After a claim: the queue goes to the end of the line.
