@@ -4,12 +4,14 @@
 """
 
 import asyncio
+import dataclasses
 import os
 from fractions import Fraction
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from coordinator.domain.outcome import Limits
 from coordinator.domain.queue import KeyLimits, Rate
 from tests.store.together import Call, Line
 
@@ -47,9 +49,31 @@ steps = st.one_of(
 )
 
 
+tellings = st.tuples(
+    st.just("tell"),
+    st.tuples(
+        st.integers(0, 99),
+        st.builds(
+            Limits,
+            remaining=st.none() | st.sampled_from([0, 1, 3, 100]),
+            maximum=st.none() | st.sampled_from([0.5, 1, 2, 100]),
+            restore_rate=st.none() | st.sampled_from([0.001, 1, 100]),
+        ),
+    ),
+)
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(limits=limits, first=arrivals, walk=st.lists(steps, min_size=5, max_size=40))
 def test_no_more_starts_than_all_limits_allow_and_no_less_and_all_is_run_in_the_end(
+    new_shard, runner, limits, first, walk
+):
+    runner.run(Walk(new_shard(), limits).go(first, walk))
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(limits=limits, first=arrivals, walk=st.lists(steps | tellings, min_size=5, max_size=40))
+def test_whatever_functions_tell_no_more_starts_than_was_set_and_all_is_run_in_the_end(
     new_shard, runner, limits, first, walk
 ):
     runner.run(Walk(new_shard(), limits).go(first, walk))
@@ -62,6 +86,7 @@ class Walk:
         self.shard = shard
         self.limits = limits
         self.line = Line(limits["rate"], limits["concurrency"], limits["per_key"], shard.start)
+        self.is_told = False  # Then it may have to wait longer than the model knows.
 
     async def go(self, first, walk):
         await self.shard.set_clock(self.shard.start)
@@ -85,8 +110,12 @@ class Walk:
             bounds += [key_rate.burst] if key and key_rate else []
             cost = min([wanted, *bounds]) if is_limited else wanted
             fields = {"key": key} if key else {}
-            job_id = await self.shard.add_one("shop", cost=cost, delay_ms=delay_ms, **fields)
-            self.line.calls[job_id] = Call(job_id, key, Fraction(cost), self.line.now + delay_ms)
+            job = self.shard.new_job("shop", cost=cost, delay_ms=delay_ms, **fields)
+            (accepted,) = (await self.shard.jobs.enqueue(0, [job])).accepted
+            if accepted.reply == "created":
+                self.line.calls[job.id] = Call(job.id, key, Fraction(cost), self.line.now + delay_ms)
+            else:
+                assert (accepted.reply, self.is_told) == ("cost_exceeds_burst", True)
 
     async def claim(self, asked):
         claims = await asyncio.gather(*(self.shard.claim(limit, holder=holder) for holder, limit in asked))
@@ -99,7 +128,8 @@ class Walk:
         for _ in range(len(self.line.calls) + 20):
             due_in_ms = await self.claim([(holder, 4)])
             if due_in_ms != 0:
-                self.line.check_nothing_waits_in_vain()
+                if not self.is_told:
+                    self.line.check_nothing_waits_in_vain()
                 return due_in_ms
         raise AssertionError("it says for ever that something is due")
 
@@ -108,6 +138,17 @@ class Walk:
         call = self.one_running(at)
         if call:
             settlement = getattr(self.shard, ending)
+            assert (await self.shard.end(call.attempt, settlement))[0] == "ok"
+            self.line.end(call, settlement)
+
+    async def tell(self, what):
+        at, told = what
+        call = self.one_running(at)
+        if call:
+            self.is_told = True
+            for bucket in self.line.buckets(call.key):
+                bucket.least = min(bucket.least, Fraction(told.maximum or bucket.least))
+            settlement = dataclasses.replace(self.shard.succeed, limits=told)
             assert (await self.shard.end(call.attempt, settlement))[0] == "ok"
             self.line.end(call, settlement)
 

@@ -13,14 +13,17 @@ ALMOST = Fraction(1, 10_000)
 
 @dataclass
 class Bucket:
-    """A token bucket in exact numbers. `starts` are instants and costs of the calls that were really made."""
+    """A token bucket in exact numbers.
+
+    `starts` are instants and costs of the calls that were really made; `least` is the smallest burst that was told of.
+    """
 
     rate: Rate
     at: int
     starts: list[tuple[int, Fraction]] = field(default_factory=list)
 
     def __post_init__(self):
-        self.burst = Fraction(self.rate.burst)
+        self.burst = self.least = Fraction(self.rate.burst)
         self.per_ms = Fraction(self.rate.limit) / self.rate.period_ms
         self.tokens = self.burst
 
@@ -47,7 +50,7 @@ class Bucket:
             for at, cost in self.starts[first:]:
                 total += cost
                 dearest = max(dearest, cost)
-                debt = max(Fraction(0), dearest - self.burst)
+                debt = max(Fraction(0), dearest - self.least)
                 assert total <= self.burst + self.per_ms * (at - since) + debt + ALMOST
 
 
