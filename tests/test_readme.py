@@ -39,12 +39,12 @@ class Shell:
     def __init__(self, port: int, redis: list[str]) -> None:
         self.base = f"http://127.0.0.1:{port}"
         self._redis = redis
-        self.job = ""
+        self.job = self.batch = ""
 
     async def run(self, command: str) -> str:
         command = command.replace("http://127.0.0.1:8000", self.base).replace("curl ", "curl -sS --fail-with-body ", 1)
         command = re.sub(r"^redis-cli ", f"{' '.join(self._redis)} ", command)
-        environment = os.environ | {"JOB": self.job}
+        environment = os.environ | {"JOB": self.job, "BATCH": self.batch}
         process = await asyncio.create_subprocess_exec(
             "bash", "-euc", command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -156,9 +156,70 @@ async def test_the_reads_do_what_readme_says(shell):
 async def test_workers_and_queues_are_set_as_readme_says(shell):
     for command in lines_of("workers"):
         assert (await shell.json(command))["url"].startswith("https://")
-    limited, paused, resumed = [await shell.json(command) for command in lines_of("queues")]
+    limited, preset, kept, paused, resumed, keys, key, held, purged = [
+        await shell.json(command) for command in lines_of("queues")
+    ]
     assert (limited["concurrency"], limited["rate"]["burst"]) == (5, 40)
+    assert (preset["perKey"]["concurrency"], preset["perKey"]["rate"]["burst"]) == (4, 40)
+    assert (kept["defaults"]["maxAttempts"], kept["retention"]["succeeded"]["count"]) == (3, 1000)
     assert (paused["paused"], resumed["paused"]) == (True, False)
+    assert (keys["items"], key["tokens"], key["paused"], held["paused"]) == ([], 40, False, True)
+    assert purged == {"matched": 0, "done": 0, "more": False}
+
+
+async def test_a_heartbeat_does_what_readme_says(shell):
+    shell.job = (await shell.json(lines_of("calls")[0]))["id"]
+    await shell.until("running")
+    (heartbeat,) = lines_of("heartbeat")
+
+    answer = await shell.json(heartbeat)
+
+    assert (answer["state"], answer["cancelRequested"]) == ("running", False)
+    job = await shell.until("running")
+    assert (job["progress"], job["message"], job["deadline"]) == (40, "page 4 of 10", answer["deadline"])
+
+
+async def test_jobs_are_changed_as_readme_says(shell):
+    wait, change, run, cancel, retry, find, bulk = lines_of("jobs")
+    shell.job = (await shell.json(lines_of("calls")[1]))["id"]
+    assert (await shell.json(wait.replace("30s", "10ms")))["state"] == "scheduled"
+    assert (await shell.json(change))["priority"] == 1
+    await shell.json(run)
+    await shell.until("running")
+    assert (await shell.json(cancel))["cancelRequested"] is True
+    await shell.json(lines_of("calls")[5])
+    assert (await shell.until("cancelled"))["reason"] == "user"
+    assert (await shell.json(retry))["attempt"] == 0
+    assert (await shell.json(find))["items"] == []
+    assert await shell.json(bulk) == {"matched": 0, "done": 0, "more": False}
+
+
+async def test_batches_do_what_readme_says(shell):
+    make, read, cancel = lines_of("batches")
+    made = await shell.json(make)
+    shell.batch = made["id"]
+    assert [item["status"] for item in made["jobs"]] == [201, 201]
+    assert (await shell.json(read))["pending"] == 2
+    assert (await shell.json(cancel))["done"] == 2
+
+
+async def test_schedules_do_what_readme_says(shell):
+    put, patch, pause, resume, trigger, preview, every, runs, delete = lines_of("schedules")
+    made = await shell.json(put)
+    assert await shell.json(put) == made
+    assert (await shell.json(patch))["cron"] == "0 8 * * 1-5"
+    assert [(await shell.json(command))["state"] for command in (pause, resume)] == ["paused", "active"]
+    shell.job = (await shell.json(trigger))["id"]
+    assert len((await shell.json(preview))["nextRuns"]) == 10
+    assert [found["name"] for found in (await shell.json(every))["items"]] == ["morning"]
+    assert [found["id"] for found in (await shell.json(runs))["items"]] == [shell.job]
+    assert (await shell.json(delete))["erased"] is True
+
+
+async def test_a_declaration_does_what_readme_says(shell):
+    dry, wet = [await shell.json(command) for command in lines_of("sync")]
+    assert dry["created"] == wet["created"]
+    assert [one["name"] for one in wet["created"]] == ["report", "nightly"]
 
 
 async def test_redis_cli_shows_what_readme_says(shell):
@@ -169,9 +230,10 @@ async def test_redis_cli_shows_what_readme_says(shell):
     await shell.until("running")
     await shell.run(lines_of("calls")[5])
     await shell.json(lines_of("calls")[3])
+    await shell.run(lines_of("calls")[2].replace('"delay"', '"tags": ["night"], "delay"'))
     outputs = [await shell.run(command) for command in lines_of("redis")]
-    assert len(outputs) == 10
-    job, attempts, lanes, waiting, _running, _dead, queue, wheel, schedules, replicas = outputs
+    assert len(outputs) == 12
+    job, attempts, lanes, waiting, _running, _dead, queue, wheel, inner, tagged, schedules, replicas = outputs
     assert "state\nwaiting" in job
     assert '"worker":"send-email"' in job
     assert '"outcome":"failure"' in attempts
@@ -179,5 +241,7 @@ async def test_redis_cli_shows_what_readme_says(shell):
     assert shell.job in waiting
     assert "concurrency\n5" in queue
     assert wheel.startswith("default\n")
+    assert inner.startswith("default\n")
+    assert len(tagged.split()) == 1
     assert len(schedules.split()) == 2
     assert len(replicas.split()) == 2

@@ -9,12 +9,17 @@ import math
 import random
 import statistics
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 HASTE = 5
 TRAVEL_S = (0.002, 0.02)
 WORK_S = (0.01, 0.05)
+TIMEOUT = timedelta(minutes=15)
+FIRST_CALLS = 80
+"""More than any shop can have under way before its first receipt."""
 
 Json = dict[str, Any]
 
@@ -32,7 +37,8 @@ class Shop:
     refused: int = 0
     refused_when_heard: int = 0
     ended_at: float = 0
-    is_heard: bool = False
+    calls: list[Json] = field(default_factory=list)
+    refusals: list[Json] = field(default_factory=list)
     begun_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -48,7 +54,6 @@ class Shop:
         self._flow()
         if self.left < cost:
             self.refused += 1
-            self.refused_when_heard += self.is_heard
             return False
         self.left -= cost
         self.granted += cost
@@ -101,6 +106,11 @@ class GraphqlShop(Shop):
         return {"status": "throttled", "retryAfter": wait_s, "limits": limits}
 
 
+def _began_at(call: Json) -> str:
+    began_at = datetime.fromisoformat(call["deadline"]) - TIMEOUT
+    return began_at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{began_at.microsecond // 1000:03}Z"
+
+
 @dataclass
 class Mall:
     """All shops, and the function that calls them."""
@@ -110,11 +120,24 @@ class Mall:
     async def answer(self, call: Json) -> Json:
         """Call the shop of a job, from somewhere: no two calls take the same time to get there."""
         shop = self.shops[call["key"]]
+        shop.calls.append(call)
         await asyncio.sleep(random.uniform(*TRAVEL_S))
         receipt = await shop.call(call["args"])
-        shop.is_heard = True
+        if receipt["status"] == "throttled":
+            shop.refusals.append(call)
         await asyncio.sleep(random.uniform(*TRAVEL_S))
         return receipt
+
+    async def look_back(self, read: Callable[[str], Awaitable[Json]]) -> None:
+        """Find the calls that were refused although they began after the shop's first receipt was settled.
+
+        Both instants are the store's own. What was under way by then knew nothing.
+        """
+        for shop in self.shops.values():
+            if shop.refusals:
+                first = [await read(call["jobId"]) for call in shop.calls[:FIRST_CALLS]]
+                heard_at = min(attempt["finishedAt"] for job in first for attempt in job["attempts"])
+                shop.refused_when_heard = sum(_began_at(call) > heard_at for call in shop.refusals)
 
     def refused_when_heard(self) -> int:
         """Calls that were refused by shops which had told of their limits before."""

@@ -92,6 +92,7 @@ async def test_shops_are_used_to_the_full_and_refuse_nothing_once_they_were_hear
 
     await eventually(all_are_done, 120)
 
+    await mall.look_back(replicas[0].read)
     print(f"\n{mall.figures()}")  # noqa: T201 - they are what the test is for, beside its two bounds
     assert len(jobs) == JOBS
     assert mall.refused_when_heard() == 0
