@@ -6,6 +6,7 @@ Example:  scripts/bench store drain
 Parts:
   store    Redis time per job to enqueue, claim, read and settle, beside 1 000 and beside --waiting jobs that wait;
            bytes per waiting job
+  traits   the same for jobs of which something is said that has an index of its own
   accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
   drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
   both     accept and call at once
@@ -17,6 +18,7 @@ figures are of this machine and this moment: compare ratios within a run.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import secrets
@@ -28,81 +30,42 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from bench_traffic import ARGS, Function, load_one, pause_queue, until_ready
 
 from coordinator.domain.ids import new_id
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.outcome import Success
 from coordinator.domain.settlement import decide
+from coordinator.domain.unique import Unique
 from coordinator.store.embedded import EmbeddedServer, find_program
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import Ended, NewJob
 
-ARGS = {"to": "someone@example.com", "subject": "x" * 150}
-CONNECTIONS = 64
+TRAFFIC = str(Path(__file__).with_name("bench_traffic.py"))
+BATCH_ID = new_id(0, 1, 1)
+
+Trait = Callable[[int], dict[str, Any]]
+TRAITS: dict[str, Trait] = {
+    "plain": lambda _: {},
+    "one key": lambda _: {"key": "a.example"},
+    "a key each 100": lambda number: {"key": f"{number // 100}.example"},
+    "a key each": lambda number: {"key": f"{number}.example"},
+    "priority": lambda _: {"priority": 3},
+    "a tag": lambda _: {"tags": ("night",)},
+    "unique": lambda number: {"unique": Unique(f"order-{number}")},
+    "expiresIn": lambda _: {"expires_ms": 86_400_000},
+    "a batch": lambda _: {"batch_id": BATCH_ID},
+    "a schedule": lambda _: {"schedule_id": BATCH_ID},
+}
 BATCH = 100
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 Figures = dict[str, float]
 
-
-class Function(asyncio.Protocol):
-    """The cheapest function there is: an inline receipt for whatever comes."""
-
-    ANSWER = (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n" + b'{"status":"success"}'
-    )
-    first_byte_at = 0.0
-    calls = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A connection is kept for many calls."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._buffer = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each whole request."""
-        self._buffer += data
-        while True:
-            head, found, rest = self._buffer.partition(b"\r\n\r\n")
-            if not found:
-                return
-            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-            if len(rest) < length:
-                return
-            self._buffer = rest[length:]
-            Function.first_byte_at = time.monotonic()
-            Function.calls += 1
-            self._transport.write(self.ANSWER)
-
-
-async def serve_function(port: int) -> None:
-    """A process of its own, for all parts but `latency`."""
-    server = await asyncio.get_running_loop().create_server(Function, "127.0.0.1", port, backlog=2048)
-    await server.serve_forever()
-
-
-async def load(port: int, count: int) -> None:
-    """POST `count` jobs over 64 kept connections; a process of its own."""
-    body = json.dumps({"worker": "bench", "args": ARGS}).encode()
-    request = (
-        b"POST /job HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-        b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
-    )
-    left = iter(range(count))
-
-    async def one_connection() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in left:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert b" 201 " in head.partition(b"\r\n")[0], head
-            await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
-        writer.close()
-
-    await asyncio.gather(*(one_connection() for _ in range(CONNECTIONS)))
+_numbers = itertools.count()
 
 
 def free_port() -> int:
@@ -142,22 +105,36 @@ class Bench:
         await store.close()
         return shown
 
-    async def _fill(self, store: Store, count: int) -> float:
+    async def traits(self) -> Iterable[tuple[str, Figures]]:
+        """What a job costs of which more is said."""
+        shown = []
+        for name, trait in TRAITS.items():
+            store = open_store(self.server.url, prefix="bench", shards=1)
+            grown = await self._fill(store, self.jobs, trait)
+            await self._flush()
+            rounds = [await self._store_round(store, trait) for _ in range(self.rounds)]
+            figures = {label: statistics.median(found[label] for found in rounds) for label in rounds[0]}
+            shown.append((f"traits, {name}", figures | {"bytes/job": grown}))
+            await self._flush()
+            await store.close()
+        return shown
+
+    async def _fill(self, store: Store, count: int, trait: Trait = TRAITS["plain"]) -> float:
         before = (await store.connection.info())["used_memory"]
         far = time.time_ns() // 1_000_000 + 10**9
         for start in range(0, count, BATCH):
-            await store.jobs.enqueue(0, _new_jobs(min(BATCH, count - start), far))
+            await store.jobs.enqueue(0, _new_jobs(min(BATCH, count - start), far, trait=trait))
         grown: int = (await store.connection.info())["used_memory"] - before
         return grown / count
 
-    async def _store_round(self, store: Store) -> Figures:
+    async def _store_round(self, store: Store, trait: Trait = TRAITS["plain"]) -> Figures:
         count = min(self.jobs, 5000)
         figures = {}
         ids: list[str] = []
 
         async def enqueue() -> None:
             for _ in range(0, count, BATCH):
-                jobs = _new_jobs(BATCH, 0)
+                jobs = _new_jobs(BATCH, 0, trait=trait)
                 ids.extend(job.id for job in jobs)
                 await store.jobs.enqueue(0, jobs)
 
@@ -212,7 +189,7 @@ class Bench:
         function = await loop.create_server(Function, "127.0.0.1", 0)
         port = free_port()
         replica = self._start_replica(port, function.sockets[0].getsockname()[1])
-        await _until_ready(port)
+        await until_ready(port)
         took = []
         for _ in range(300):
             calls = Function.calls
@@ -244,8 +221,8 @@ class Bench:
         await self._flush()
         port = free_port()
         replica = self._start_replica(port, free_port())
-        await _until_ready(port)
-        await _pause_queue(port)
+        await until_ready(port)
+        await pause_queue(port)
         figures = await self._watch(replica, self._load(port))
         replica.terminate()
         replica.wait()
@@ -266,12 +243,12 @@ class Bench:
 
     async def _run_to_the_end(self, begin: "Callable[[int], Awaitable[None]] | None") -> Figures:
         function_port, port = free_port(), free_port()
-        function = subprocess.Popen([sys.executable, __file__, "--serve-function", str(function_port)])
+        function = subprocess.Popen([sys.executable, TRAFFIC, "function", str(function_port)])
         replica = self._start_replica(port, function_port)
 
         async def to_the_end() -> None:
             if begin:
-                await _until_ready(port)
+                await until_ready(port)
                 await begin(port)
             await self._until_finished()
 
@@ -282,7 +259,7 @@ class Bench:
         return figures
 
     async def _load(self, port: int) -> None:
-        command = [sys.executable, __file__, "--load", str(port), "--jobs", str(self.jobs)]
+        command = [sys.executable, TRAFFIC, "load", str(port), str(self.jobs)]
         process = await asyncio.create_subprocess_exec(*command)
         assert await process.wait() == 0
 
@@ -313,37 +290,11 @@ class Bench:
         await store.close()
 
 
-def _new_jobs(count: int, run_at: int, shard: int = 0) -> list[NewJob]:
+def _new_jobs(count: int, run_at: int, shard: int = 0, trait: Trait = TRAITS["plain"]) -> list[NewJob]:
     now = time.time_ns() // 1_000_000
-    spec = Spec(worker="bench", args=msgspec.Raw(json.dumps(ARGS).encode()))
-    return [NewJob(new_id(shard, now, secrets.randbits(70)), spec, run_at) for _ in range(count)]
-
-
-async def _request(port: int, head: str, body: bytes = b"") -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    length = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    writer.write(f"{head} HTTP/1.1\r\nhost: localhost\r\n{length}".encode() + body)
-    answer = await reader.read()
-    writer.close()
-    return answer
-
-
-async def load_one(port: int) -> None:
-    """Enqueue one job."""
-    await _request(port, "POST /job", json.dumps({"worker": "bench", "args": ARGS}).encode())
-
-
-async def _pause_queue(port: int) -> None:
-    await _request(port, "PUT /queue/default", b'{"paused": true}')
-
-
-async def _until_ready(port: int) -> None:
-    while True:
-        try:
-            if b" 200 " in await _request(port, "GET /ready"):
-                return
-        except OSError:
-            await asyncio.sleep(0.02)
+    args = msgspec.Raw(json.dumps(ARGS).encode())
+    specs = [Spec(worker="bench", args=args, **trait(next(_numbers))) for _ in range(count)]
+    return [NewJob(new_id(shard, now, secrets.randbits(70)), spec, run_at) for spec in specs]
 
 
 def show(name: str, figures: Figures) -> None:
@@ -355,19 +306,13 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "accept", "drain", "both", "latency")
+    parts = ("store", "traits", "accept", "drain", "both", "latency")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--waiting", type=int, default=1_000_000)
-    parser.add_argument("--serve-function", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--load", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve_function:
-        return await serve_function(options.serve_function)
-    if options.load:
-        return await load(options.load, options.jobs)
     if unknown := set(options.parts) - set(parts):
         parser.error(f"unknown part {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     bench = Bench(options.jobs, options.rounds, options.waiting)

@@ -1,0 +1,107 @@
+"""The processes beside a replica that is measured: the cheapest function there is, and the load. Used by bench.py."""
+
+import asyncio
+import json
+import sys
+import time
+
+ARGS = {"to": "someone@example.com", "subject": "x" * 150}
+CONNECTIONS = 64
+
+
+class Function(asyncio.Protocol):
+    """The cheapest function there is: an inline receipt for whatever comes."""
+
+    ANSWER = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n" + b'{"status":"success"}'
+    )
+    first_byte_at = 0.0
+    calls = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection is kept for many calls."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each whole request."""
+        self._buffer += data
+        while True:
+            head, found, rest = self._buffer.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            Function.first_byte_at = time.monotonic()
+            Function.calls += 1
+            self._transport.write(self.ANSWER)
+
+
+async def serve_function(port: int) -> None:
+    """A process of its own, for all parts but `latency`."""
+    server = await asyncio.get_running_loop().create_server(Function, "127.0.0.1", port, backlog=2048)
+    await server.serve_forever()
+
+
+async def load(port: int, count: int) -> None:
+    """POST `count` jobs over 64 kept connections; a process of its own."""
+    body = json.dumps({"worker": "bench", "args": ARGS}).encode()
+    request = (
+        b"POST /job HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        b"content-length: " + str(len(body)).encode() + b"\r\n\r\n" + body
+    )
+    left = iter(range(count))
+
+    async def one_connection() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in left:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 201 " in head.partition(b"\r\n")[0], head
+            await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+        writer.close()
+
+    await asyncio.gather(*(one_connection() for _ in range(CONNECTIONS)))
+
+
+async def request(port: int, head: str, body: bytes = b"") -> bytes:
+    """The whole answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    length = f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    writer.write(f"{head} HTTP/1.1\r\nhost: localhost\r\n{length}".encode() + body)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def load_one(port: int) -> None:
+    """Enqueue one job."""
+    await request(port, "POST /job", json.dumps({"worker": "bench", "args": ARGS}).encode())
+
+
+async def pause_queue(port: int) -> None:
+    """Accept into the queue `default`, and start nothing."""
+    await request(port, "PUT /queue/default", b'{"paused": true}')
+
+
+async def until_ready(port: int) -> None:
+    """Wait for a replica."""
+    while True:
+        try:
+            if b" 200 " in await request(port, "GET /ready"):
+                return
+        except OSError:
+            await asyncio.sleep(0.02)
+
+
+async def main() -> None:
+    """`function <port>` or `load <port> <jobs>`."""
+    kind, port, *jobs = sys.argv[1:]
+    await (serve_function(int(port)) if kind == "function" else load(int(port), int(jobs[0])))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
