@@ -26,7 +26,10 @@ def purge_at(finished_at, age_ms):
 
 @dataclass
 class Job:
-    """`score` is its place in `running`; `log` what the attempt log says, as attempt and outcome."""
+    """`score` is its place in `running`; `log` what the attempt log says, as attempt and outcome.
+
+    `began_at` is when it was made, or tried anew by a person.
+    """
 
     lane: str
     run_at: int
@@ -46,6 +49,10 @@ class Job:
     started_at: int = 0
     priority: int = 5
     cost: float = 1
+    tags: tuple[str, ...] = ()
+    schedule: str | None = None
+    created_at: int = 0
+    began_at: int = 0
 
     @property
     def queue(self):
@@ -178,6 +185,12 @@ class Model:
             hashed = dump.get(f"job:{job_id}", {})
             fields = job.fields()
             assert {name: value for name, value in hashed.items() if name in FIELDS} == fields, job_id
+            for tag in job.tags:
+                wanted[f"tag:{tag}"][job_id] = job.created_at
+            if job.schedule:
+                wanted[f"runs:{job.schedule}"][job_id] = job.created_at
+                if job.state not in FINAL.values():
+                    wanted[f"live:{job.schedule}"][job_id] = job.began_at
             match job.state:
                 case "waiting":
                     wanted[job.line][job_id] = job.run_at
@@ -192,6 +205,7 @@ class Model:
                 case state:
                     wanted[f"{state}:{job.queue}"][job_id] = job.finished_at
         indexes = ("waiting", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
+        indexes += ("tag:", "runs:", "live:")
         assert {key: value for key, value in dump.items() if key.startswith(indexes)} == wanted
         whole = {f"job:{job_id}" for job_id in self.jobs} | set(wanted)
         others = {"queues", "deadlines", "purges", "known_queues"} | {f"claim:{holder}" for holder in HOLDERS}

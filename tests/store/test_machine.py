@@ -67,12 +67,15 @@ class StoreMachine(Model, RuleBasedStateMachine):
         made = {"retention": self.shard.retention, "idempotency_ms": 1000, "all_or_none": ""}
         *_, replies = self.do(self.shard.run("enqueue_jobs", rows, **made))
         named = traits.split()
-        told: dict[str, Any] = {name: int(value) for name, value in zip(named[::2], named[1::2], strict=True)}
+        told: dict[str, Any] = dict(zip(named[::2], named[1::2], strict=True))
+        told |= {name: int(told[name]) for name in ("priority", "cost") if name in told}
+        told["tags"] = tuple(filter(None, told.get("tags", "").split(",")))
         rates = [self.settings[lane.partition("#")[0]].get("rate"), self.per_key(lane).rate]
         least = min([rate.burst for rate in rates if rate], default=math.inf)
         is_too_dear = told.get("cost", 1) > least
         assert {reply[0] for reply in replies} == {b"cost_exceeds_burst" if is_too_dear else b"created"}
         if not is_too_dear:
+            told |= {"created_at": self.now, "began_at": self.now}
             self.jobs |= {row[0]: Job(lane, self.now + delay_ms, timeout_ms, **told) for row in rows}
 
     def claim(self, holder, limit):
@@ -220,7 +223,9 @@ class StoreMachine(Model, RuleBasedStateMachine):
         count=st.sampled_from([1, 1, 2, 8]),
         delay_ms=st.sampled_from([0, 0, 0, 1, 700, 4000, 20_000]),
         timeout_ms=st.sampled_from([3000, 60_000]),
-        traits=st.sampled_from(["", "", "priority 0", "cost 3", "priority 9 cost 2"]),
+        traits=st.sampled_from(
+            ["", "", "priority 0", "cost 3", "priority 9 cost 2", "tags a,b", "schedule s", "tags b schedule s"]
+        ),
     )
     def a_user_enqueues(self, lane, count, delay_ms, timeout_ms, traits):
         self.enqueue(lane, count, delay_ms, timeout_ms, traits)
@@ -321,6 +326,18 @@ class StoreMachine(Model, RuleBasedStateMachine):
             assert reply == {"running": "invalid_state", "cancelled": "cancelled"}.get(job.state, "erased") or (
                 reply == "erased" and job_id not in self.jobs
             )
+
+    @rule(data=st.data())
+    def a_user_has_a_job_tried_anew(self, data):
+        if self.jobs:
+            job_id = data.draw(st.sampled_from(sorted(self.jobs)))
+            job = self.jobs[job_id]
+            reply, _ = self.do(self.shard.change("retry", job_id))
+            assert reply == ("retried" if job.state in {"dead", "cancelled"} else "invalid_state")
+            if reply == "retried":
+                job.state, job.run_at, job.began_at = "waiting", self.now, self.now
+                job.attempt = job.snoozes = job.throttles = job.lost = 0
+                job.nonce, job.outcome = "", None
 
     @rule(ms=st.sampled_from([1, 300, 1000, 3000, 10_000, 60_000]))
     def time_passes(self, ms):
