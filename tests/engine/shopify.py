@@ -48,7 +48,6 @@ class Shop:
         self._flow()
         if self.left < cost:
             self.refused += 1
-            self.refused_when_heard += self.is_heard
             return False
         self.left -= cost
         self.granted += cost
@@ -110,14 +109,19 @@ class Mall:
     async def answer(self, call: Json) -> Json:
         """Call the shop of a job, from somewhere: no two calls take the same time to get there."""
         shop = self.shops[call["key"]]
+        was_heard = shop.is_heard
         await asyncio.sleep(random.uniform(*TRAVEL_S))
         receipt = await shop.call(call["args"])
-        shop.is_heard = True
         await asyncio.sleep(random.uniform(*TRAVEL_S))
+        shop.refused_when_heard += was_heard and receipt["status"] == "throttled"
+        shop.is_heard = True
         return receipt
 
     def refused_when_heard(self) -> int:
-        """Calls that were refused by shops which had told of their limits before."""
+        """Calls that were refused though the first receipt of their shop was on its way before they came.
+
+        What is under way by then may be refused: nobody can know.
+        """
         return sum(shop.refused_when_heard for shop in self.shops.values())
 
     def figures(self) -> str:
