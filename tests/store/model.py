@@ -204,8 +204,8 @@ class Model:
                         wanted[f"busy:{job.lane}"][job_id] = job.started_at
                 case state:
                     wanted[f"{state}:{job.queue}"][job_id] = job.finished_at
-        indexes = ("waiting", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
-        indexes += ("tag:", "runs:", "live:")
+        states = ("waiting", "spread:", "retrying:", "running:", "busy:", "succeeded:", "dead:", "cancelled:")
+        indexes = (*states, "tag:", "runs:", "live:")
         assert {key: value for key, value in dump.items() if key.startswith(indexes)} == wanted
         whole = {f"job:{job_id}" for job_id in self.jobs} | set(wanted)
         others = {"queues", "deadlines", "purges", "known_queues"} | {f"claim:{holder}" for holder in HOLDERS}
