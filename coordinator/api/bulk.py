@@ -14,7 +14,7 @@ from coordinator.api.job_bodies import EditBody, FilterBody, edited_spec, new_st
 from coordinator.api.listing import read_page
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import Body, decode
-from coordinator.domain.job import Job, State
+from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
 from coordinator.engine.bulk import STATES, WAITING, Action, BulkDone, act_on_all
 from coordinator.engine.replica import Replica
@@ -22,6 +22,8 @@ from coordinator.errors import Invalid
 from coordinator.store.jobs import Change
 
 LIMIT = 10_000
+
+_DONE = {"cancelled", "requested", "erased", "retried", "due"}
 
 
 class BulkBody(Body):
@@ -98,7 +100,7 @@ def _changer(replica: Replica, verb: Change) -> Callable[[list[Job]], Awaitable[
             changed, due_in_ms = await store.change(shard, verb, ids)
             replica.wake(shard, due_in_ms)
             replica.settler.outbox.notice(shard)
-            done += sum(one.reply not in {"invalid_state", "job_not_found"} for one in changed)
+            done += sum(one.reply in _DONE for one in changed)
         return done
 
     return change
@@ -110,6 +112,8 @@ def _editor(replica: Replica, changes: EditBody) -> Callable[[list[Job]], Awaita
     async def edit(jobs: list[Job]) -> int:
         done = 0
         for job in jobs:
+            if job.spec is UNREADABLE:
+                continue
             spec = edited_spec(job.spec, changes)
             edited, due_in_ms = await replica.store.jobs.edit(job, spec, run_at=run_at, delay_ms=delay_ms)
             replica.wake(replica.store.jobs.shard_of(job.id), due_in_ms)

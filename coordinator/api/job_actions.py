@@ -8,6 +8,7 @@ from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_start_of
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedules import patch_schedule
+from coordinator.domain.job import UNREADABLE
 from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, NotFound
 from coordinator.store.jobs import Change, Settled, job_not_found
@@ -64,6 +65,11 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
             if not await replica.schedules.has(job_id):
                 raise
             return json_response(schedule_answer(await patch_schedule(replica, job_id, body)))
+        if job.spec is UNREADABLE:
+            detail = (
+                "Another version of the coordinator wrote this job; this one cannot read it, and would overwrite it."
+            )
+            raise Conflict("invalid_state", detail, state=job.state)
         asked = asked or decode(body, EditBody)
         run_at, delay_ms = new_start_of(asked)
         edited, due_in_ms = await replica.store.jobs.edit(
@@ -94,6 +100,12 @@ async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Respo
     changed = await change(replica, verb, job_id)
     if changed.reply == "job_not_found":
         raise job_not_found(job_id)
+    if changed.reply == "unique_conflict":
+        detail = "Another job that waits or runs has the unique handle of this one by now."
+        raise Conflict("unique_conflict", detail, state=changed.state)
+    if changed.reply == "untold":
+        detail = "Others are still to be told that the job has ended (onFailure, its batch); try again in a moment."
+        raise Conflict("invalid_state", detail, state=changed.state)
     if changed.reply == "invalid_state":
         raise Conflict("invalid_state", f"The job is {changed.state}; {else_}.", state=changed.state)
     return json_response(job_answer(await replica.store.jobs.read(job_id)))

@@ -39,13 +39,19 @@ class BulkDone:
 async def act_on_all(
     pages: Pages, act: Callable[[list[Job]], Awaitable[int]], states: tuple[State, ...], limit: int
 ) -> BulkDone:
-    """Act on the jobs of these states, page by page. `act` returns how many it changed."""
+    """Act on the jobs of these states, page by page. `act` returns how many it changed.
+
+    What an act has moved may stand on a page to come: no job is acted on twice.
+    """
     ends_at = time.monotonic() + PATIENCE_S
     matched = done = 0
+    met: set[str] = set()
     for state in states:
         cursor: str | None = None
         while True:
-            jobs, cursor = await pages(state, min(100, limit - matched), cursor)
+            page, cursor = await pages(state, min(100, limit - matched), cursor)
+            jobs = [job for job in page if job.id not in met]
+            met.update(job.id for job in jobs)
             matched += len(jobs)
             done += await act(jobs) if jobs else 0
             if matched >= limit or time.monotonic() > ends_at:

@@ -35,6 +35,7 @@ class Intake:
         """`wake` is told when a job is due sooner than all others, so that this very replica claims it."""
         self._store = store
         self._wake = wake
+        self._id_at = self._entropy = 0
         self._jobs = GroupCommit(self._commit, BATCH_LIMIT, lambda job: len(bytes(job.spec.args)))
 
     async def enqueue(
@@ -86,7 +87,11 @@ class Intake:
 
     def new_id(self, queue: str) -> str:
         """The id of something new that lives where this queue does."""
-        return new_id(self._shard(queue), time.time_ns() // 1_000_000, secrets.randbits(70))
+        now = time.time_ns() // 1_000_000
+        # Those of one millisecond rise, because jobs that are due at one instant are called in the order of their ids.
+        self._entropy = self._entropy + 1 if now == self._id_at else secrets.randbits(69)
+        self._id_at = now
+        return new_id(self._shard(queue), now, self._entropy)
 
     async def _find(self, job_id: str) -> Job | None:
         """None if it has been purged, and only its handle is still known."""

@@ -190,7 +190,7 @@ class JobStore:
     async def release(self, shard: int, attempts: Sequence[Attempt]) -> None:
         """Give back attempts that were surely not sent."""
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce) for a in attempts]):
-            await self._connection.run("release_jobs", self._root(shard), rows)
+            await self._connection.run("release_jobs", self._root(shard), rows, retention=RETENTION)
 
     async def settle(self, shard: int, ended: Sequence[Ended]) -> SettledBatch:
         """End attempts."""
@@ -303,7 +303,7 @@ class JobStore:
     async def change(self, shard: int, verb: Change, job_ids: Sequence[str]) -> tuple[list[Settled], int | None]:
         """Cancel, delete, retry or run jobs of a shard.
 
-        Returns an answer for each, and `due_in_ms` as `enqueue` does.
+        Returns an answer for each, as told in `change_jobs.lua`, and `due_in_ms` as `enqueue` does.
         """
         _, replies, due_in = await self._connection.run(
             "change_jobs",

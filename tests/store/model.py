@@ -161,13 +161,22 @@ class Model:
     def lane_claimable_at(self, dump, lane):
         """None while only someone's act can change that, and when nothing waits."""
         limits = self.per_key(lane)
-        jobs = [job for _, job in self.waiting(lane)]
-        if not jobs or self.busy(lane) >= (limits.concurrency or math.inf):
+        if self.busy(lane) >= (limits.concurrency or math.inf):
             return None
-        first_at = min(job.run_at for job in jobs)
-        cost = max(job.cost for job in jobs)  # Of those that may come first, any may.
-        bucket = dump.get(f"lane:{lane}", {})
-        return max(first_at, self.blocked.get(lane, 0), self.payable_at(bucket, limits.rate, cost))
+        at = self.head_at(lane, [(dump.get(f"lane:{lane}", {}), limits.rate)])
+        return at and max(at, self.blocked.get(lane, 0))
+
+    def head_at(self, lane, buckets):
+        """When a job of the lane is both due and payable: what is due stands before the lines behind it."""
+        soonest = None
+        jobs = sorted((job.priority, job.run_at, job_id) for job_id, job in self.waiting(lane))
+        for priority in sorted({priority for priority, *_ in jobs}):
+            run_at, job_id = next((at, job_id) for line, at, job_id in jobs if line == priority)
+            payable_at = max(self.payable_at(bucket, rate, self.jobs[job_id].cost) for bucket, rate in buckets)
+            soonest = min(soonest or math.inf, max(run_at, payable_at))
+            if run_at <= self.now:
+                break
+        return soonest
 
     def claimable_at(self, dump, queue):
         """The instant from which the queue has something to claim; None while only someone's act can change that."""
@@ -176,8 +185,11 @@ class Model:
         heads = [at for at in (self.lane_claimable_at(dump, lane) for lane in lanes) if at is not None]
         if not heads or limits.get("paused") or self.running(queue) >= (limits.get("concurrency") or math.inf):
             return None
-        cost = max(job.cost for job in self.jobs.values() if (job.state, job.queue) == ("waiting", queue))
-        return max(min(heads), self.payable_at(dump.get(f"queue:{queue}", {}), limits.get("rate"), cost))
+        # The lane that stands first in the wheel is the one that the queue has to pay for.
+        _, first = min((float(score), lane) for lane, score in dump[f"lanes:{queue}"].items())
+        buckets = [(dump.get(f"lane:{first}", {}), self.per_key(first).rate)]
+        at = self.head_at(first, [*buckets, (dump.get(f"queue:{queue}", {}), limits.get("rate"))])
+        return max(min(heads), at or 0)
 
     def check_indexes(self, dump):
         wanted = defaultdict(dict)

@@ -16,6 +16,7 @@ async def test_it_keeps_a_job_that_is_due(shard, clock):
             "state": "waiting",
             "lane": "default",
             "attempt": "0",
+            "worker": "resize",
             "run_at": str(clock.now),
             "created_at": str(clock.now),
             "timeout_ms": "60000",

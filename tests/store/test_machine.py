@@ -183,7 +183,8 @@ class StoreMachine(Model, RuleBasedStateMachine):
                 job.score = min(self.now + self.shard.lease_ms, job.deadline_at)
             return
         told = [""] if script == "detach_jobs" else []
-        _, replies, *_ = self.do(self.shard.run(script, [(job_id, number, nonce, *told)]))
+        kept = {"retention": self.shard.retention} if script == "release_jobs" else {}
+        _, replies, *_ = self.do(self.shard.run(script, [(job_id, number, nonce, *told)], **kept))
         assert replies == [
             (script.removesuffix("_jobs") + "ed").replace("ee", "e").encode() if is_current else b"stale"
         ]

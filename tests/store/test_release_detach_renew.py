@@ -45,7 +45,8 @@ async def say(shard, script, rows, *, holder="r1"):
         _, gone, _ = await shard.run("renew_leases", rows, holder=holder, lease_ms=shard.lease_ms)
         return ["gone" if row[0].encode() in gone else "renewed" for row in rows]
     told = [(*row, "") for row in rows] if script == "detach" else rows
-    _, replies, *_ = await shard.run(f"{script}_jobs", told)
+    kept = {"retention": shard.retention} if script == "release" else {}
+    _, replies, *_ = await shard.run(f"{script}_jobs", told, **kept)
     return [reply.decode() for reply in replies]
 
 
@@ -164,7 +165,7 @@ async def test_what_is_released_is_as_if_never_taken(shard, clock):
     attempt = await shard.claim_one()
     await clock.advance(300)
 
-    _, replies, due_in_ms = await shard.run("release_jobs", [(job_id, 1, attempt.nonce)])
+    _, replies, due_in_ms = await shard.run("release_jobs", [(job_id, 1, attempt.nonce)], retention=shard.retention)
 
     assert (replies, due_in_ms) == ([b"released"], 0)
     after = await shard.dump()
@@ -193,7 +194,7 @@ async def test_a_release_gives_its_token_and_its_slot_back(shard, clock):
     first, second = (await shard.claim()).attempts
     assert (await shard.claim()).attempts == []
 
-    _, _, due_in_ms = await shard.run("release_jobs", [(first.job_id, 1, first.nonce)])
+    _, _, due_in_ms = await shard.run("release_jobs", [(first.job_id, 1, first.nonce)], retention=shard.retention)
 
     assert due_in_ms == 0
     assert (await shard.dump())["queue:default"]["tokens"] == "1.000000000"

@@ -67,7 +67,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "claim_jobs": lambda s: ([], BATCH | {"retention": s["retention"]}),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
     "detach_jobs": lambda s: ([(*row_of(attempt), "202") for attempt in s["running"]], {}),
-    "release_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {}),
+    "release_jobs": lambda s: ([row_of(attempt) for attempt in s["running"]], {"retention": s["retention"]}),
     "settle_jobs": lambda s: (
         [
             ending_of(s["running"][0], "succeed", "success"),

@@ -169,6 +169,7 @@ async def test_to_fire_makes_the_job_and_moves_the_schedule_on(shard, clock):
             "state": "waiting",
             "lane": "shop",
             "attempt": "0",
+            "worker": "report",
             "run_at": str(clock.now),
             "created_at": str(clock.now),
             "timeout_ms": "60000",

@@ -2,13 +2,14 @@
 --
 --   cancel   one that waits is cancelled; the function of one that runs is asked to stop
 --   delete   one that waits is cancelled, one that is final is erased; one that runs is refused
---   retry    one that is dead or cancelled waits anew, as if it had never been tried
+--   retry    one that is dead or cancelled waits anew, as if it had never been tried, if its unique handle is free and
+--            others have been told of its end: they would be told of another
 --   run      one that waits for its time is due now
 --
 -- The same request repeated (its reply was lost) leaves what it did: it must not go on to erase what it cancelled.
 --
 -- Returns {"ok", {{reply, state}, ...}, due_in_ms} with a reply per row: "cancelled", "requested", "erased", "retried",
--- "due", "invalid_state" or "job_not_found".
+-- "due", "invalid_state", "unique_conflict", "untold" or "job_not_found".
 -- flags: allow-oom
 
 -- @include lib/cancel
@@ -39,9 +40,24 @@ local function delete(job)
   return "erased"
 end
 
+-- Takes the handle back. False if another job has it and lives.
+local function retake(job)
+  if not job.unique then return true end
+  local key = unique_key(job.queue, job.unique)
+  local rival = redis.call("GET", key)
+  if rival and rival ~= job.id then
+    local state = redis.call("HGET", job_key(rival), "state")
+    if state == "waiting" or state == "running" then return false end
+  end
+  redis.call("SET", key, job.id)
+  return true
+end
+
 -- The number of calls goes on, because it names a call to those that have seen the earlier ones.
 local function retry(job)
   if job.state ~= "dead" and job.state ~= "cancelled" then return "invalid_state" end
+  if redis.call("ZSCORE", outbox_key, job.id) then return "untold" end
+  if not retake(job) then return "unique_conflict" end
   redis.call("ZREM", finished_key(job.state, job.queue), job.id)
   redis.call("HINCRBY", job_key(job.id), "earlier", job.attempt + job.snoozes + job.throttles)
   redis.call("HDEL", job_key(job.id), "outcome", "reason", "finished_at", "started_at", "nonce", "lost", "snoozes",
@@ -54,8 +70,10 @@ end
 
 local function run(job)
   if job.state ~= "waiting" then return "invalid_state" end
-  if tonumber(redis.call("HGET", job_key(job.id), "run_at")) > now then
+  local run_at, expires_ms = unpack(redis.call("HMGET", job_key(job.id), "run_at", "expires_ms"))
+  if tonumber(run_at) > now then
     redis.call("HSET", job_key(job.id), "run_at", now)
+    if expires_ms and never_called(job) then put_expiry(job.id, now + expires_ms) end
     put_waiting(job.id, job.lane, job.priority, now, job.attempt)
   end
   return "due"
@@ -68,7 +86,7 @@ local replies = {}
 for id in each_row(4, 1) do
   local job = load_attempt(id)
   local reply
-  if not job.state then
+  if not job.state or job.is_erased then
     reply = "job_not_found"
   elseif verb ~= "run" and redis.call("HGET", job_key(id), "changed_by") == request then
     reply = DONE[job.state] or "retried"

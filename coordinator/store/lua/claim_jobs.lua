@@ -33,11 +33,11 @@ end
 
 local function fields_of(id)
   local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
-    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier")
+    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
     throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
     cost = tonumber(value[11] or 1), heartbeat_ms = tonumber(value[12] or nil), expires_at = tonumber(value[13] or nil),
-    earlier = value[14] }
+    earlier = value[14], worker = value[15] }
 end
 
 local function start_attempt(lane, id, field)
@@ -50,10 +50,9 @@ local function start_attempt(lane, id, field)
     redis.call("HSET", job_key(id), "ends_at", field.deadline_at)
     field.deadline_at = math.min(field.deadline_at, now + field.heartbeat_ms)
   end
-  local worker = worker_of(field.spec) or ""
-  begin_probe(lane.queue, worker, lane.queue.circuit_open_ms or circuit_open_ms)
-  redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "worker", worker,
-    "holder", holder, "started_at", now, "deadline_at", field.deadline_at)
+  begin_probe(lane.queue, field.worker, lane.queue.circuit_open_ms or circuit_open_ms)
+  redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "holder", holder,
+    "started_at", now, "deadline_at", field.deadline_at)
   put_running(id, lane.name, math.min(now + lease_ms, field.deadline_at))
   claimed[#claimed + 1] = claimed_job(id, field)
   claimed_ids[#claimed_ids + 1] = id
@@ -93,7 +92,7 @@ local function claim_from_line(lane, priority, want)
   for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, most)) do
     if taken >= want then break end
     local field = fields_of(id)
-    local opens_at = field.spec and circuit_instant(lane.queue, field.spec)
+    local opens_at = field.spec and circuit_instant(lane.queue, field.worker)
     if field.spec and has_expired(field) then
       cancel_waiting(load_attempt(id), "expired")
     elseif opens_at and opens_at > now then

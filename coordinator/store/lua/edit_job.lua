@@ -19,9 +19,10 @@ local spec = ARGV[7]
 local job = load_attempt(id)
 if not job.state then return { "job_not_found" } end
 if job.state ~= "waiting" then return { "invalid_state", job.state } end
-local known, due_at, tags, schedule, batch, created_at =
-  unpack(redis.call("HMGET", job_key(id), "edits", "run_at", "tags", "schedule", "batch", "created_at"))
+local known, due_at, tags, created_at, expires_ms =
+  unpack(redis.call("HMGET", job_key(id), "edits", "run_at", "tags", "created_at", "expires_ms"))
 if (known or "0") ~= edits then return { "changed" } end
+local is_moved = run_at ~= "" or delay_ms ~= ""
 
 if run_at ~= "" then due_at = math.max(now, tonumber(run_at)) end
 if delay_ms ~= "" then due_at = now + tonumber(delay_ms) end
@@ -37,5 +38,6 @@ end
 for _, index in ipairs(belongings(trait.tags)) do redis.call("ZADD", index, created_at, id) end
 redis.call("HSET", job_key(id), "lane", lane, "run_at", due_at, "spec", spec)
 redis.call("HINCRBY", job_key(id), "edits", 1)
+if is_moved and expires_ms and never_called(job) then put_expiry(id, due_at + expires_ms) end
 put_waiting(id, lane, tonumber(trait.priority or PRIORITY_DEFAULT), due_at, job.attempt)
 return { "ok", offer_touched() }

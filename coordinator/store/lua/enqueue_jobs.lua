@@ -85,7 +85,7 @@ local function find_refusals()
   local refusals, wanted, is_refused = {}, {}, false
   for id, lane, _, _, _, traits, guards in each_row(4, 8) do
     local trait, guard = read_pairs(traits), read_pairs(guards)
-    local handle = trait.unique and lane .. " " .. trait.unique
+    local handle = trait.unique and queue_of(lane) .. " " .. trait.unique
     local refused = redis.call("EXISTS", job_key(id)) == 0
       and (answered_before(guard) or refused_for_cost(lane, trait) or refused_as_duplicate(lane, trait, guard))
     if handle and wanted[handle] and guard.on_conflict == "reject" then refused = { "unique_conflict", wanted[handle] } end

@@ -12,7 +12,7 @@ local cancelled = 0
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", expiries_key, "-inf", now, "LIMIT", 0, limit)) do
   local job = load_attempt(id)
   redis.call("ZREM", expiries_key, id)
-  if job.state == "waiting" and job.attempt + job.snoozes + job.throttles == 0 then
+  if job.state == "waiting" and never_called(job) then
     cancel_waiting(job, "expired")
     cancelled = cancelled + 1
   end

@@ -46,6 +46,7 @@ end
 -- Older runs that have to give way do; returns whether others forbid a new one.
 local function is_blocked()
   if overlap == "allow" then return false end
+  if overlap == "cancel" then redis.call("DEL", held_key(id)) end -- It was held under another policy.
   for _, run_id in ipairs(redis.call("ZRANGE", live_key(id), 0, GIVE_WAY_LIMIT - 1)) do
     local run = load_attempt(run_id)
     if overlap == "cancel" or waits_for_retry(run) then stop(run) end

@@ -86,14 +86,14 @@ local has_filter = index_kind ~= "" or worker .. key .. created_after .. finishe
 local function is_chosen(id)
   if not has_filter then return true end
   local job = {}
-  job.state, job.lane, job.run_at, job.attempt, job.created_at, job.finished_at =
-    unpack(redis.call("HMGET", job_key(id), "state", "lane", "run_at", "attempt", "created_at", "finished_at"))
+  job.state, job.lane, job.run_at, job.attempt, job.created_at, job.finished_at, job.worker =
+    unpack(redis.call("HMGET", job_key(id), "state", "lane", "run_at", "attempt", "created_at", "finished_at", "worker"))
   if not job.state or (queue ~= "" and queue_of(job.lane) ~= queue) then return false end
   if index_kind ~= "" and state ~= "" and shown_state(job) ~= state then return false end
   if key ~= "" and job.lane ~= queue_of(job.lane) .. "#" .. key then return false end
   if created_after ~= "" and tonumber(job.created_at) <= tonumber(created_after) then return false end
   if finished_before ~= "" and tonumber(job.finished_at or INFINITE) >= tonumber(finished_before) then return false end
-  if worker ~= "" and worker_of(redis.call("HGET", job_key(id), "spec")) ~= worker then return false end
+  if worker ~= "" and job.worker ~= worker then return false end
   return error_text == "" or has_error(id)
 end
 

@@ -7,5 +7,5 @@
 local id = ARGV[1]
 
 local view = job_view(id, 0)
-if not view then return { "job_not_found" } end
+if not view or redis.call("HGET", job_key(id), "is_erased") then return { "job_not_found" } end
 return { "ok", now, view }

@@ -1,14 +1,16 @@
--- Give back what was claimed but surely not sent: the attempt and its token are as if never taken.
+-- Give back what was claimed but surely not sent: the attempt and its token are as if never taken. A job that somebody
+-- wanted to be stopped is cancelled.
 --
 -- Returns {"ok", {reply, ...}, due_in_ms} with a reply per row: "released" or "stale".
 -- flags: allow-oom
 
+-- @include lib/cancel
 -- @include lib/fence
 -- @include lib/rows
 -- @include lib/running
 -- @include lib/waiting
 
--- Rows from ARGV[1], each: id, attempt, nonce
+-- Rows from ARGV[2], each: id, attempt, nonce
 
 local replies = {}
 
@@ -24,14 +26,21 @@ local function refund_job(job)
   end
 end
 
-for id, attempt, nonce in each_row(1, 3) do
+for id, attempt, nonce in each_row(2, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
     drop_running(id, job.lane)
-    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "worker", "ends_at")
-    redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt - 1, "run_at", now)
-    put_waiting(id, job.lane, job.priority, now, job.attempt - 1)
+    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "ends_at")
     refund_job(job)
+    job.attempt = job.attempt - 1
+    redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt, "run_at", now)
+    put_waiting(id, job.lane, job.priority, now, job.attempt)
+    local expires_at = redis.call("HGET", job_key(id), "expires_at")
+    if job.cancel_requested then
+      cancel_waiting(job, job.cancel_requested)
+    elseif expires_at and never_called(job) then
+      put_expiry(id, tonumber(expires_at))
+    end
     replies[#replies + 1] = "released"
   else
     replies[#replies + 1] = "stale"

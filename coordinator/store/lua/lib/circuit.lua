@@ -6,6 +6,7 @@
 -- @include lib/limits
 
 local PUT_OFF_LEAST_MS = 1000
+local FORGOTTEN_MS = 86400000 -- Without news: the names of workers come from callers, who may never name one again.
 
 local function open_circuits(queue)
   if not queue.circuits then
@@ -17,13 +18,10 @@ local function open_circuits(queue)
   return queue.has_circuits and queue.circuits or nil
 end
 
--- The first field of a spec, whose value is a name without quotes or escapes: the rest is never looked into.
-local function worker_of(spec) return string.match(spec, '^{"worker":"([^"]*)"') end
-
 -- From when a job of this worker may be tried, nil if nothing is wrong with it.
-local function circuit_instant(queue, spec)
+local function circuit_instant(queue, worker)
   local circuits = open_circuits(queue)
-  return circuits and circuits[worker_of(spec)]
+  return circuits and circuits[worker]
 end
 
 local function begin_probe(queue, worker, open_ms)
@@ -56,8 +54,10 @@ end
 local function note_failure(queue, worker, threshold, open_ms)
   if threshold == 0 then return end
   local failures = redis.call("HINCRBY", failures_key(queue.name), worker, 1)
+  redis.call("PEXPIRE", failures_key(queue.name), FORGOTTEN_MS)
   if failures < threshold then return end
   local is_new = redis.call("ZSCORE", circuits_key(queue.name), worker) == false
   redis.call("ZADD", circuits_key(queue.name), now + open_ms, worker)
+  redis.call("PEXPIRE", circuits_key(queue.name), FORGOTTEN_MS + open_ms)
   if is_new then circuit_changes[#circuit_changes + 1] = { "opened", queue.name, worker, failures } end
 end

@@ -4,20 +4,19 @@
 -- @include lib/rows
 -- @include lib/waiting
 
+-- The first field of a spec, whose value is a name without quotes or escapes: the rest is never looked into.
+local function worker_of(spec) return string.match(spec, '^{"worker":"([^"]*)"') or "" end
+
 -- `traits` are pairs of a field and its value, for what most jobs do not have: `priority`, `cost`, …
 local function create_job(id, lane, run_at, timeout_ms, traits, spec)
   local trait = read_pairs(traits)
   for field, value in pairs(trait) do redis.call("HSET", job_key(id), field, value) end
-  redis.call("HSET", job_key(id), "state", "waiting", "lane", lane, "attempt", 0,
+  redis.call("HSET", job_key(id), "state", "waiting", "lane", lane, "attempt", 0, "worker", worker_of(spec),
     "run_at", run_at, "created_at", now, "timeout_ms", timeout_ms, "spec", spec)
   redis.call("SADD", known_queues_key, queue_of(lane))
   for _, index in ipairs(belongings(trait.tags, trait.schedule, trait.batch)) do redis.call("ZADD", index, now, id) end
   if trait.schedule then redis.call("ZADD", live_key(trait.schedule), now, id) end
-  if trait.expires_ms then
-    local expires_at = string.format("%.0f", run_at + trait.expires_ms)
-    redis.call("HSET", job_key(id), "expires_at", expires_at)
-    redis.call("ZADD", expiries_key, expires_at, id)
-  end
+  if trait.expires_ms then put_expiry(id, run_at + trait.expires_ms) end
   if trait.unique then
     redis.call("SET", unique_key(queue_of(lane), trait.unique), id)
     if trait.unique_ms then redis.call("HSET", job_key(id), "unique_until", string.format("%.0f", now + trait.unique_ms)) end

@@ -8,7 +8,7 @@ local function load_attempt(id)
     "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
     "priority", "cost", "worker",
     "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard", "notify",
-    "schedule")
+    "schedule", "unique", "is_erased")
   return {
     id = id,
     state = field[1],
@@ -34,8 +34,13 @@ local function load_attempt(id)
     heard = field[20] == "1",
     notify = field[21],
     schedule = field[22],
+    unique = field[23],
+    is_erased = field[24] == "1", -- and only kept until others have been told of its end
   }
 end
+
+-- Once it has been called it is not given up for its age any more.
+local function never_called(job) return job.attempt + job.snoozes + job.throttles == 0 end
 
 -- An empty attempt or nonce stands for the current one.
 local function is_current(job, attempt, nonce)

@@ -102,6 +102,12 @@ local function save_lane(lane)
   end
 end
 
+-- The hash of a lane that has to wait outlasts its debt by the rate that holds now, which may be lower than when it was saved.
+local function keep_lane(lane)
+  local left_ms = math.max(0, full_instant(lane.bucket) - now) + LANE_SPARE_MS
+  redis.call("PEXPIRE", lane_key(lane.name), string.format("%.0f", left_ms), "GT")
+end
+
 -- How many attempts a queue or a lane may start now, `most` at the most, whatever they cost.
 local function room_in_queue(queue, most)
   if queue.paused then return 0 end

@@ -29,7 +29,7 @@ local function reasons_of(id, job)
   local run_at, cost = tonumber(job.run_at), tonumber(job.cost or 1)
   local lane = load_lane(job.lane)
   -- A job that was put off comes back when its circuit is tried, or before; what comes later than that waits for its own time.
-  local opens_at = circuit_instant(lane.queue, job.spec) or 0
+  local opens_at = circuit_instant(lane.queue, job.worker) or 0
   if opens_at > now then reasons[1] = { "circuit", "worker", opens_at, -1 } end
   if run_at > now and run_at > opens_at then reasons[#reasons + 1] = { "runAt", "job", run_at, -1 } end
   if lane.blocked_until > now then reasons[#reasons + 1] = { "retryAfter", "key", lane.blocked_until, -1 } end

@@ -27,6 +27,13 @@ local function put_waiting(id, lane, priority, run_at, spent)
   touch_lane(lane)
 end
 
+-- When the job is given up if it has not been called by then.
+local function put_expiry(id, expires_at)
+  expires_at = string.format("%.0f", expires_at)
+  redis.call("HSET", job_key(id), "expires_at", expires_at)
+  redis.call("ZADD", expiries_key, expires_at, id)
+end
+
 local function drop_waiting(id, lane, priority, spent)
   redis.call("ZREM", waiting_key(lane, priority), id)
   if is_spread(lane, priority) then redis.call("ZREM", spread_key(queue_of(lane)), id) end

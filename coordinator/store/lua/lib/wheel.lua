@@ -5,7 +5,7 @@
 -- too early (the claim that finds nothing corrects it) but never too late: whatever could make a lane or a queue claimable
 -- sooner touches it, and the script ends with `offer_touched`.
 
--- @include lib/limits
+-- @include lib/circuit
 
 -- A place behind all that became claimable before this turn. Those that one script serves stand a microsecond apart, in
 -- the order in which they were served: were they level, their names would decide who comes first every time.
@@ -16,28 +16,39 @@ local function next_turn()
   return string.format("%.3f", math.min(turn + served * 0.001, now + 0.999))
 end
 
--- The job of a lane that comes first: of those that are due the one of the lowest priority number, else the next to be.
-local function head_of(lane)
-  local first_at, first_id
-  for _, priority in ipairs(lane.queue.lines) do
-    local head = redis.call("ZRANGE", waiting_key(lane.name, priority), 0, 0, "WITHSCORES")
-    local run_at = head[1] and tonumber(head[2])
-    if run_at and (not first_at or run_at < first_at) then first_at, first_id = run_at, head[1] end
-    if first_at and first_at <= now then break end
-  end
-  return first_at, first_id
+-- When these limits can pay for a job. One whose circuit is open is put off by the claim that comes to it, unpaid.
+local function payable_at(id, limits)
+  if #limits == 0 then return 0 end
+  local cost, worker = unpack(redis.call("HMGET", job_key(id), "cost", "worker"))
+  if (circuit_instant(limits[1].queue or limits[1], worker) or 0) > now then return 0 end
+  local instant = 0
+  for _, limited in ipairs(limits) do instant = math.max(instant, pay_instant(limited, tonumber(cost or 1))) end
+  return instant
 end
 
-local function cost_of(id) return tonumber(redis.call("HGET", job_key(id), "cost") or 1) end
+-- When a claim can take the head of one of a lane's lines, as far as their times and these limits say; nil when nothing
+-- waits. What is due stands before the lines behind it, even if it cannot be paid; what comes later does not yet.
+local function head_instant(lane, limits)
+  local soonest
+  for _, priority in ipairs(lane.queue.lines) do
+    local head = redis.call("ZRANGE", waiting_key(lane.name, priority), 0, 0, "WITHSCORES")
+    if head[1] then
+      local run_at = tonumber(head[2])
+      local instant = math.max(run_at, payable_at(head[1], limits))
+      soonest = math.min(soonest or instant, instant)
+      if run_at <= now then break end
+    end
+  end
+  return soonest
+end
 
 -- Nil when nothing waits in it.
 local function lane_instant(lane)
-  local run_at, id = head_of(lane)
-  if not run_at then return nil end
+  local instant = head_instant(lane, lane.bucket and { lane } or {})
+  if not instant then return nil end
   if lane.paused then return INFINITE end
   if lane.concurrency < INFINITE and redis.call("ZCARD", busy_key(lane.name)) >= lane.concurrency then return INFINITE end
-  local instant = math.max(run_at, lane.blocked_until)
-  return lane.bucket and math.max(instant, pay_instant(lane, cost_of(id))) or instant
+  return math.max(instant, lane.blocked_until)
 end
 
 -- A lane that is claimable already keeps its place, unless it has just been served.
@@ -47,6 +58,7 @@ local function place_lane(lane, is_served)
   if not instant then
     redis.call("ZREM", wheel, lane.name)
   elseif instant > now then
+    if lane.bucket then keep_lane(lane) end
     redis.call("ZADD", wheel, string.format("%.0f", instant), lane.name)
   elseif is_served then
     redis.call("ZADD", wheel, next_turn(), lane.name)
@@ -62,8 +74,10 @@ local function queue_instant(queue)
   if not head[1] or tonumber(head[2]) == INFINITE then return nil end
   local instant = tonumber(head[2])
   if not queue.bucket then return instant end
-  local _, id = head_of(load_lane(head[1]))
-  return id and math.max(instant, pay_instant(queue, cost_of(id))) or instant
+  -- A lane that stands too early, because limits have changed, has no say in what the queue has to pay.
+  local lane = load_lane(head[1])
+  if (lane_instant(lane) or INFINITE) > math.max(now, instant) then return instant end
+  return math.max(instant, head_instant(lane, lane.bucket and { lane, queue } or { queue }))
 end
 
 -- After a claim: the queue goes to the end of the line.
