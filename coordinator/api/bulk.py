@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import EditBody, FilterBody, edited_spec, new_start_of, selection_of
-from coordinator.api.listing import read_page
+from coordinator.api.listing import named, read_page
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import Body, decode
 from coordinator.domain.job import UNREADABLE, Job, State
@@ -46,7 +46,9 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
         raise Invalid("filter", 'is empty, which means every job of every queue; say "all": true if that is meant')
     replica = replica_of(request)
     act = _act_of(replica, asked)
-    return json_response(_bulk_answer(await _act(replica, chosen, act, asked)))
+    meant = await named(replica.store, chosen)
+    done = await _act(replica, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
+    return json_response(_bulk_answer(done))
 
 
 @post("/queue/{name:str}/purge", status_code=200)
@@ -76,9 +78,11 @@ async def cancel_runs(replica: Replica, schedule_id: str) -> int:
     chosen = Selection(schedule_id=schedule_id)
     done = 0
     for state in WAITING:
-        asked = BulkBody(action="cancel")
-        acted = await _act(replica, replace(chosen, state=state), _changer(replica, "cancel"), asked)
-        done += acted.done
+        is_all = False
+        while not is_all:
+            asked = BulkBody(action="cancel")
+            acted = await _act(replica, replace(chosen, state=state), _changer(replica, "cancel"), asked)
+            done, is_all = done + acted.done, acted.is_all or not acted.matched
     return done
 
 

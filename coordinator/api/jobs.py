@@ -11,11 +11,10 @@ from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import DryRunQuery, ListQuery, NewJobBody, request_of, selection_of, start_of
-from coordinator.api.listing import read_page
+from coordinator.api.listing import named, read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
-from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
@@ -114,11 +113,9 @@ async def list_jobs(request: Request) -> Response[bytes]:
     store = replica_of(request).store
     if query.unique is not None:
         return json_response({"items": [job_answer(job) for job in await _by_handle(store, query)], "cursor": None})
-    chosen = selection_of(query)
-    if chosen.schedule_id is not None and shard_of_id(chosen.schedule_id) is None:
-        chosen = replace(chosen, schedule_id=await store.schedules.find(chosen.schedule_id))
-        if not chosen.schedule_id:
-            return json_response({"items": [], "cursor": None})
+    chosen = await named(store, selection_of(query))
+    if chosen is None:
+        return json_response({"items": [], "cursor": None})
     jobs, after = await read_page(store, chosen, query.limit, query.cursor)
     return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
 

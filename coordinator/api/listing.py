@@ -12,7 +12,7 @@ import re
 import msgspec
 from msgspec.structs import replace
 
-from coordinator.domain.ids import shard_of_queue
+from coordinator.domain.ids import shard_of_id, shard_of_queue
 from coordinator.domain.job import Job, State
 from coordinator.domain.selection import Selection
 from coordinator.errors import Invalid
@@ -43,6 +43,14 @@ class Cursor(msgspec.Struct, array_like=True):
     def rank(self) -> tuple[str, int, int]:
         """Where it stands among the lists."""
         return self.queue, -1 if self.state is None else STATES.index(self.state), self.shard
+
+
+async def named(store: Store, chosen: Selection) -> Selection | None:
+    """The selection with the id of its schedule instead of a name; None when no schedule has that name."""
+    if chosen.schedule_id is None or shard_of_id(chosen.schedule_id) is not None:
+        return chosen
+    schedule_id = await store.schedules.find(chosen.schedule_id)
+    return replace(chosen, schedule_id=schedule_id) if schedule_id else None
 
 
 async def read_page(store: Store, chosen: Selection, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:

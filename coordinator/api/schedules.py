@@ -34,8 +34,7 @@ class DeleteQuery(Body):
 async def list_schedules(request: Request) -> Response[bytes]:
     """A page of schedules, the oldest first."""
     query = decode_query(request.query_params, CursorQuery)
-    found = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
-    after = found[-1].id if len(found) == query.limit else None
+    found, after = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
     return json_response({"items": [schedule_answer(stored) for stored in found], "cursor": after})
 
 
@@ -68,34 +67,34 @@ async def delete_schedule(request: Request, schedule_id: FromPath[str]) -> Respo
     """Delete a schedule. Its jobs stay; with `runs=cancel` those that wait are cancelled."""
     replica = replica_of(request)
     query = decode_query(request.query_params, DeleteQuery)
-    stored = await replica.schedules.find(schedule_id)
-    await replica.store.schedules.delete(stored.id)
-    cancelled = await cancel_runs(replica, stored.id) if query.runs == "cancel" else 0
-    return json_response({"id": stored.id, "erased": True, "cancelled": cancelled})
+    known = await replica.schedules.resolve(schedule_id)
+    await replica.store.schedules.delete(known)
+    cancelled = await cancel_runs(replica, known) if query.runs == "cancel" else 0
+    return json_response({"id": known, "erased": True, "cancelled": cancelled})
 
 
 @post("/schedule/{schedule_id:str}/pause", status_code=200)
 async def pause_schedule(request: Request, schedule_id: FromPath[str]) -> Response[bytes]:
     """Fire no more. Ticks that come meanwhile are not made up for."""
     replica = replica_of(request)
-    stored = await replica.schedules.find(schedule_id)
+    known = await replica.schedules.resolve(schedule_id)
 
     async def pause(stored: StoredSchedule, _: int) -> StoredSchedule:
         return paused(stored)
 
-    return json_response(schedule_answer(await replica.schedules.change(stored.id, pause)))
+    return json_response(schedule_answer(await replica.schedules.change(known, pause)))
 
 
 @post("/schedule/{schedule_id:str}/resume", status_code=200)
 async def resume_schedule(request: Request, schedule_id: FromPath[str]) -> Response[bytes]:
     """Go on with the next tick."""
     replica = replica_of(request)
-    stored = await replica.schedules.find(schedule_id)
+    known = await replica.schedules.resolve(schedule_id)
 
     async def resume(stored: StoredSchedule, now: int) -> StoredSchedule:
         return resumed(stored, now)
 
-    return json_response(schedule_answer(await replica.schedules.change(stored.id, resume)))
+    return json_response(schedule_answer(await replica.schedules.change(known, resume)))
 
 
 @post("/schedule/{schedule_id:str}/trigger")
@@ -122,13 +121,13 @@ async def preview_schedule(request: Request, body: RawBody) -> Response[bytes]:
 
 async def patch_schedule(replica: Replica, id_or_name: str, body: bytes) -> StoredSchedule:
     """Change a schedule as the body says. Raises `NotFound`, `BadRequest`, `Invalid`."""
-    stored = await replica.schedules.find(id_or_name)
+    known = await replica.schedules.resolve(id_or_name)
 
     async def patched(before: Schedule) -> Schedule:
         asked = patched_body(before, body)
         return schedule_of(asked, await spec_asked(replica.directory, asked))
 
-    return await replica.schedules.edit(stored.id, patched)
+    return await replica.schedules.edit(known, patched)
 
 
 def checked_name(name: str) -> str:

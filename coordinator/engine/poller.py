@@ -142,7 +142,7 @@ class Poller:
         due = await self._store.schedules.due(shard)
         for schedule_id in due.ended:
             with contextlib.suppress(NotFound):
-                await self._store.schedules.delete(schedule_id)
+                await self._store.schedules.delete(schedule_id, only_ended=True)
         for schedule in due.schedules:
             try:
                 await self._fire_one(shard, schedule, due.now)

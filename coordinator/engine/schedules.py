@@ -34,12 +34,16 @@ class Schedules:
 
     async def find(self, id_or_name: str) -> StoredSchedule:
         """A schedule by its id or its name."""
+        return await self._store.schedules.read(await self.resolve(id_or_name))
+
+    async def resolve(self, id_or_name: str) -> str:
+        """The id of a schedule."""
         if shard_of_id(id_or_name) is not None:
-            return await self._store.schedules.read(id_or_name)
+            return id_or_name
         schedule_id = await self._store.schedules.find(id_or_name)
         if not schedule_id:
             raise schedule_not_found(id_or_name)
-        return await self._store.schedules.read(schedule_id)
+        return schedule_id
 
     async def has(self, schedule_id: str) -> bool:
         """Whether this is the id of a schedule."""
@@ -71,23 +75,49 @@ class Schedules:
         """
         for _ in range(_TRIES):
             known = await self._store.schedules.find(name)
+            before = await self._try_to_read(known)
             try:
-                before = await self._store.schedules.read(known) if known else None
+                if before is not None and shard_of_id(before.id) == self._shard(schedule.spec.queue):
+                    await self._begin(before)
+                    return await self.rewrite(before.id, schedule), False
+                stored = await self._make_named(name, schedule, known, before)
             except NotFound:
-                before = None
-            if before is not None and shard_of_id(before.id) == self._shard(schedule.spec.queue):
-                return await self.rewrite(before.id, schedule), False
-            new = await self.plan(replace(schedule, name=name))
-            if before is not None:
-                new = replaced(new, is_paused=before.is_paused)
-                await self._store.schedules.delete(before.id)
-                known = ""
-            # Never under an id that was deleted: whoever deletes it takes the name away from that id only.
-            if await self._store.schedules.rename(name, known, new.id):
-                await self._store.schedules.put(new)
-                self._tell()
-                return await self._store.schedules.read(new.id), before is None
+                continue  # Somebody deleted it meanwhile.
+            if stored is not None:
+                return stored, before is None
         raise _too_busy(name)
+
+    async def _make_named(
+        self, name: str, schedule: Schedule, known: str, before: StoredSchedule | None
+    ) -> StoredSchedule | None:
+        """A schedule that takes the place of `before`; None if somebody else was faster."""
+        owner = schedule.owner or (before.schedule.owner if before else None)
+        new = await self.plan(replace(schedule, name=name, owner=owner))
+        new = replaced(new, is_paused=True, next_at=None)
+        await self._store.schedules.put(new)
+        if before is not None:
+            await self._store.schedules.delete(before.id)
+            known = ""
+        if not await self._store.schedules.rename(name, known, new.id):
+            await self._store.schedules.delete(new.id)
+            return None
+        return await self._begin(replaced(new, version=1), stays_paused=before is not None and before.is_paused)
+
+    async def _begin(self, made: StoredSchedule, *, stays_paused: bool = False) -> StoredSchedule:
+        """Let a schedule fire that has got its name, also one whose maker was cut off before."""
+
+        async def begin(stored: StoredSchedule, now: int) -> StoredSchedule:
+            if not _is_unbegun(stored):
+                return stored
+            return replaced(stored) if stays_paused else resumed(stored, now)
+
+        return await self.change(made.id, begin) if _is_unbegun(made) else made
+
+    async def _try_to_read(self, schedule_id: str) -> StoredSchedule | None:
+        try:
+            return await self._store.schedules.read(schedule_id) if schedule_id else None
+        except NotFound:
+            return None
 
     async def rewrite(self, schedule_id: str, schedule: Schedule) -> StoredSchedule:
         """Have a schedule be this one. Raises `Invalid`."""
@@ -161,6 +191,11 @@ def rewritten(stored: StoredSchedule, schedule: Schedule, now: int) -> StoredSch
     if schedule.max_runs is not None and stored.runs >= schedule.max_runs:
         next_at = None
     return replaced(stored, schedule=schedule, next_at=next_at)
+
+
+def _is_unbegun(stored: StoredSchedule) -> bool:
+    """Whether it is still as it was before it got its name."""
+    return stored.is_paused and stored.version == 1
 
 
 def paused(stored: StoredSchedule) -> StoredSchedule:

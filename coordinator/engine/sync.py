@@ -100,10 +100,10 @@ class _Doer:
 async def named_schedules(store: Store) -> dict[str, StoredSchedule]:
     """Every schedule that has a name."""
     found: dict[str, StoredSchedule] = {}
-    page = await store.schedules.page("", _PAGE)
-    while page:
+    after: str | None = ""
+    while after is not None:
+        page, after = await store.schedules.page(after, _PAGE)
         found |= {stored.schedule.name: stored for stored in page if stored.schedule.name is not None}
-        page = await store.schedules.page(page[-1].id, _PAGE)
     return found
 
 

@@ -1,7 +1,7 @@
 """Schedules in Redis: a record each, an index by next tick and one by id in the shard of their queue, and their names.
 
-The names stand in one place for all shards, so a schedule and its name are written one after the other. What a crash
-leaves between the two is a name without a schedule, which counts as free.
+The names stand in one place for all shards, so a schedule and its name are written one after the other. A schedule gets
+its name while it is paused, and begins when it has it: two of one name never fire.
 """
 
 import logging
@@ -19,6 +19,9 @@ from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS, RETENTION
 from coordinator.store.records import NewJob, kept_of, lane_of
 
 log = logging.getLogger(__name__)
+
+PAGE_BYTES_LIMIT = 1 << 20
+"""Of records that a page takes from one shard."""
 
 _decoder = msgspec.json.Decoder(Schedule)
 
@@ -107,6 +110,7 @@ class ScheduleStore:
             record=msgspec.json.encode(stored.schedule),
             next_at=_or_none(stored.next_at),
             paused="1" if stored.is_paused else "",
+            name=stored.schedule.name or "",
             idempotency=key,
             fingerprint=fingerprint,
             idempotency_ms=IDEMPOTENCY_MS,
@@ -146,20 +150,15 @@ class ScheduleStore:
             return False, None
         return True, None if due_in[0] < 0 else due_in[0]
 
-    async def put_off(self, due: DueSchedule, until: int) -> None:
-        """Pass over a tick that cannot be fired."""
+    async def put_off(self, due: DueSchedule, look_at: int) -> None:
+        """Look at a schedule later whose tick cannot be fired now; the tick stays due."""
         await self._connection.run(
-            "fire_schedule",
+            "put_off_schedule",
             self._root_of(due.id),
-            retention=RETENTION,
             id=due.id,
             expected=due.tick,
             version=due.version,
-            next_at=until,
-            last_at="",
-            missed=1,
-            overlap="allow",
-            max_runs="",
+            look_at=look_at,
         )
 
     async def read(self, schedule_id: str) -> StoredSchedule:
@@ -170,23 +169,36 @@ class ScheduleStore:
         _, view = rest
         return _read_view(view)
 
-    async def page(self, after: str, limit: int) -> list[StoredSchedule]:
-        """Up to `limit` schedules behind the id `after`, the oldest first."""
-        found: list[StoredSchedule] = []
+    async def page(self, after: str, limit: int) -> tuple[list[StoredSchedule], str | None]:
+        """Up to `limit` schedules behind the id `after`, the oldest first, and the id to go on behind, None at the end.
+
+        One that cannot be read is left out.
+        """
+        views: list[list[Any]] = []
+        ends: list[str] = []
         for shard in range(self._connection.shards):
             root = self._connection.root(shard)
-            _, views = await self._connection.run("list_schedules", root, after=after, limit=limit)
-            found.extend(stored for view in views if (stored := _try_to_read(view)) is not None)
-        return sorted(found, key=lambda stored: stored.id)[:limit]
+            _, found, has_more = await self._connection.run(
+                "list_schedules", root, after=after, limit=limit, bytes_limit=PAGE_BYTES_LIMIT
+            )
+            views += found
+            if has_more:
+                ends.append(found[-1][0].decode())
+        # Behind the first end of a shard, its others are not known yet.
+        known = sorted((view for view in views if not ends or view[0].decode() <= min(ends)), key=lambda view: view[0])
+        page = known[:limit]
+        is_all = not ends and len(known) == len(page)
+        return [stored for view in page if (stored := _try_to_read(view))], None if is_all else page[-1][0].decode()
 
-    async def delete(self, schedule_id: str) -> None:
-        """Delete a schedule; the jobs it has made stay. Raises `NotFound`."""
-        stored = await self.read(schedule_id)
-        (reply,) = await self._connection.run("delete_schedule", self._root_of(schedule_id), id=schedule_id)
-        if stored.schedule.name is not None:
-            await self.rename(stored.schedule.name, schedule_id, "")
+    async def delete(self, schedule_id: str, *, only_ended: bool = False) -> None:
+        """Delete a schedule; the jobs it has made stay. Raises `NotFound`, also for one that has not ended if asked."""
+        reply, *told = await self._connection.run(
+            "delete_schedule", self._root_of(schedule_id), id=schedule_id, only_ended="1" if only_ended else ""
+        )
         if reply != b"ok":
             raise schedule_not_found(schedule_id)
+        if told[0]:
+            await self.rename(told[0].decode(), schedule_id, "")
 
     async def find(self, name: str) -> str:
         """The id that a name stands for, "" for none."""

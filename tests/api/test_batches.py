@@ -203,3 +203,26 @@ async def test_a_queue_is_purged(api: Api):
 )
 async def test_a_wrong_bulk_is_refused(idle: Api, body: Json, path: str):
     refusal(await idle.post("/job/bulk", body), 422, "validation_error", path)
+
+
+@pytest.mark.parametrize("changes", [{"delay": "1h"}, {"runAt": "2040-01-01"}])
+async def test_jobs_that_are_edited_in_bulk_are_met_once_wherever_they_are_moved(api: Api, changes: Json):
+    await api.client.put("/queue/a", json={"paused": True})
+    jobs = [{"worker": "w", "queue": "a"}] * 3 + [{"worker": "w", "queue": "a", "delay": "10m"}] * 120
+    await api.post("/job/batch", {"jobs": jobs})
+
+    done = await api.post("/job/bulk", {"action": "edit", "filter": {"queue": "a"}, "set": changes})
+
+    assert done.json() == {"matched": 123, "done": 123, "more": False}
+
+
+async def test_bulk_acts_know_schedules_by_name(api: Api):
+    await api.client.put("/queue/default", json={"paused": True})
+    await api.client.put("/schedule/morning", json={"worker": "w", "every": "1h"})
+    await api.post("/schedule/morning/trigger")
+
+    done = await api.post("/job/bulk", {"action": "cancel", "filter": {"scheduleId": "morning"}})
+
+    assert done.json() == {"matched": 1, "done": 1, "more": False}
+    none = await api.post("/job/bulk", {"action": "cancel", "filter": {"scheduleId": "evening"}})
+    assert none.json() == {"matched": 0, "done": 0, "more": False}

@@ -3,9 +3,13 @@
 import asyncio
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 
 from coordinator.domain.ids import new_id
+from coordinator.errors import StoreUnavailable
+from coordinator.store.open import Store
+from coordinator.store.schedules import Put, StoredSchedule
 from tests.api.harness import Api, Function, Json, eventually, refusal
 
 NIGHTLY: Json = {"worker": "report", "cron": "30 2 * * *", "timezone": "Europe/Berlin", "args": {"n": 1}}
@@ -50,6 +54,49 @@ async def test_declarations_that_come_at_once_make_one_schedule(idle: Api):
 
     assert sorted(answer.status_code for answer in made) == [200] * 7 + [201]
     assert len((await idle.client.get("/schedule")).json()["items"]) == 1
+
+
+async def test_declarations_that_overtake_each_other_leave_one_schedule(
+    live_store: Store, api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    put = live_store.schedules.put
+
+    async def slow(stored: StoredSchedule, idempotency: tuple[str, str] | None = None) -> Put:
+        await asyncio.sleep(0.05)
+        return await put(stored, idempotency)
+
+    monkeypatch.setattr(live_store.schedules, "put", slow)
+
+    async def declare_after(delay_s: float) -> httpx.Response:
+        await asyncio.sleep(delay_s)
+        return await api.client.put("/schedule/nightly", json=NIGHTLY)
+
+    made = await asyncio.gather(*(declare_after(delay_s) for delay_s in (0, 0.02, 0.03, 0.06)))
+
+    assert {answer.status_code for answer in made} == {200, 201}
+    (left,) = (await api.client.get("/schedule")).json()["items"]
+    assert left["state"] == "active"
+    await api.client.delete("/schedule/nightly")
+    assert (await api.client.get("/schedule")).json()["items"] == []
+
+
+async def test_a_declaration_that_was_cut_off_is_completed_by_the_next(
+    live_store: Store, api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    put = live_store.schedules.put
+    calls = []
+
+    async def fails_the_second_time(stored: StoredSchedule, idempotency: tuple[str, str] | None = None) -> Put:
+        calls.append(stored)
+        if len(calls) == 2:
+            raise StoreUnavailable("redis_unavailable", "away")
+        return await put(stored, idempotency)
+
+    monkeypatch.setattr(live_store.schedules, "put", fails_the_second_time)
+    assert (await api.client.put("/schedule/nightly", json=NIGHTLY)).status_code == 503
+    assert (await read(api, "nightly"))["state"] == "paused"
+
+    assert (await declare(api, "nightly", **NIGHTLY))["state"] == "active"
 
 
 async def test_what_is_declared_otherwise_is_changed_and_keeps_its_id(idle: Api):

@@ -160,3 +160,12 @@ async def test_a_schedule_may_name_a_worker_that_is_declared_with_it_but_none_th
     problem = refusal(await idle.post("/sync", SHOP | {"workers": {}}), 422, "unknown_worker")
 
     assert problem["errors"][0]["path"] == "schedules.nightly.worker"
+
+
+async def test_a_schedule_that_is_moved_to_another_queue_by_hand_stays_its_owners(api: Api):
+    await sync(api, SHOP)
+    for queue in "abcdef":
+        moved = await api.client.put("/schedule/often", json={"worker": "send-email", "every": "1h", "queue": queue})
+        assert moved.json()["owner"] == "shop"
+
+    assert (await sync(api, {"owner": "shop", "schedules": {}}))["deleted"] == ["schedule/nightly", "schedule/often"]

@@ -95,6 +95,17 @@ async def test_a_schedule_that_cannot_be_read_does_not_stop_the_others(rig):
     assert (await rig.store.schedules.read(sound)).runs == 1
 
 
+async def test_a_schedule_that_has_ended_and_cannot_be_read_is_forgotten_like_any_other(rig):
+    ended, sound = await rig.schedule(), await rig.schedule()
+    await rig.set_field("schedule", ended, "record", '{"rule": {"cron": "*"}, "misfire": "of another version"}')
+    await rig.set_field("schedule", ended, "ended_at", 1)
+    await rig.store.connection.call("ZADD", "co:{0}:schedules", 1, ended)
+    await rig.replica.start()
+    await rig.until(lambda: _equals(rig.count("succeeded"), 1))
+    assert (await rig.store.schedules.read(sound)).runs == 1
+    assert await rig.store.connection.call("EXISTS", f"co:{{0}}:schedule:{ended}") == 0
+
+
 async def test_a_job_that_cannot_be_read_does_not_take_its_neighbours_along(rig):
     broken, sound = await rig.enqueue(), await rig.enqueue()
     await rig.set_field(

@@ -123,7 +123,7 @@ async def test_reads_go_on(real_shard, fill):
     assert len((await real_shard.jobs.page(0, Selection("default", "queued"), after=None, limit=10)).jobs) == 1
     assert (await real_shard.store.queues.read("default")).counts["queued"] == 1
     assert (await real_shard.jobs.poll(0))[0] == 0
-    assert await real_shard.store.schedules.page("", 10) == []
+    assert await real_shard.store.schedules.page("", 10) == ([], None)
     assert await real_shard.store.schedules.find("often") == ""
 
 

@@ -228,3 +228,13 @@ async def test_it_ends_with_the_last_of_its_runs_and_a_skipped_tick_is_none(shar
     await shard.end(await shard.claim_one(), shard.succeed)
     assert await fire_next() == "ended"
     assert await counted(shard) == (2, 1)
+
+
+async def test_a_run_that_was_held_under_another_policy_does_not_begin_when_the_older_is_cancelled(shard, fire):
+    await fire("queue")
+    await fire("queue")
+
+    (third,) = await fire("cancel")
+
+    assert await live(shard) == [third]
+    assert (await shard.store.schedules.read(ID)).held is None

@@ -25,7 +25,7 @@ READS: dict[str, dict[str, Any]] = {
         ["index_kind", "index_name", "worker", "key", "created_after", "finished_before", "error_text"], ""
     ),
     "list_queues": {},
-    "list_schedules": {"after": "", "limit": 10},
+    "list_schedules": {"after": "", "limit": 10, "bytes_limit": 1000},
     "find_schedule": {"name": "nightly"},
     "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
     "read_handle": {"queue": "default", "handle": "h"},
@@ -103,7 +103,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "delete_queue": lambda s: ([], {"name": "b"}),
     "put_schedule": lambda s: (
         [],
-        {"id": SCHEDULE, "version": "1", "record": RECORD[:-1] + b" }", "next_at": s["now"], "paused": ""}
+        {"id": SCHEDULE, "version": "1", "record": RECORD[:-1] + b" }", "next_at": s["now"], "paused": "", "name": "n"}
         | {"idempotency": "k", "fingerprint": "f", "idempotency_ms": 60_000},
     ),
     "name_schedule": lambda s: ([], {"name": "nightly", "before": "", "after": SCHEDULE}),
@@ -113,7 +113,11 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
         {"id": SCHEDULE, "expected": s["now"], "version": "1", "next_at": s["now"] + 1, "last_at": "1", "missed": 2}
         | {"retention": s["retention"], "overlap": "skip", "max_runs": ""},
     ),
-    "delete_schedule": lambda s: ([], {"id": SCHEDULE}),
+    "delete_schedule": lambda s: ([], {"id": SCHEDULE, "only_ended": ""}),
+    "put_off_schedule": lambda s: (
+        [],
+        {"id": SCHEDULE, "expected": s["now"], "version": "1", "look_at": s["now"] + 9},
+    ),
     "hold_leadership": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
     "resign_leadership": lambda s: ([], {"replica": "r0"}),
     "register_replica": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),

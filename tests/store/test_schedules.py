@@ -357,13 +357,30 @@ async def test_pages_come_in_the_order_of_ids_whatever_fires(shard, clock):
     wanted = [new_id(shard_of, at, 1) for at in range(1, 5) for shard_of in (0, 1)]
     for number, schedule_id in enumerate(reversed(wanted)):
         await put(shard, clock.now + number, schedule_id=schedule_id)
-    first = await shard.store.schedules.page("", 3)
+    first, after = await shard.store.schedules.page("", 3)
     await put(shard, clock.now + 10**9, schedule_id=wanted[0])
 
-    rest = await shard.store.schedules.page(first[-1].id, 10)
+    rest, end = await shard.store.schedules.page(after, 10)
 
     assert [stored.id for stored in [*first, *rest]] == wanted
-    assert await shard.store.schedules.page(wanted[-1], 10) == []
+    assert (len(first), end) == (3, None)
+    assert await shard.store.schedules.page(wanted[-1], 10) == ([], None)
+
+
+async def test_a_page_of_large_schedules_ends_before_its_limit_and_none_is_left_out(shard, clock):
+    large = msgspec.structs.replace(HOURLY, spec=shard.spec("shop", args=b'"' + b"x" * 200_000 + b'"'))
+    wanted = [new_id(home, at, 1) for at in range(1, 9) for home in (0, 1)]
+    for schedule_id in wanted:
+        await put(shard, clock.now, schedule_id=schedule_id, schedule=large)
+
+    found, after, pages = [], "", 0
+    while after is not None:
+        page, after = await shard.store.schedules.page(after, 100)
+        found += [stored.id for stored in page]
+        pages += 1
+
+    assert found == wanted
+    assert pages == 2
 
 
 async def test_one_that_cannot_be_read_does_not_hide_the_others(shard, clock):
@@ -372,7 +389,36 @@ async def test_one_that_cannot_be_read_does_not_hide_the_others(shard, clock):
     await put(shard, clock.now, schedule_id=other)
     await shard.call("HSET", f"{shard.root}:schedule:{ID}", "record", '{"rule":{"moon":"full"}}')
 
-    assert [stored.id for stored in await shard.store.schedules.page("", 10)] == [other]
+    page, _ = await shard.store.schedules.page("", 10)
+
+    assert [stored.id for stored in page] == [other]
+    await shard.store.schedules.delete(ID)
+
+
+async def test_a_tick_that_cannot_be_fired_stays_due(shard, clock):
+    await put(shard, clock.now)
+    found = await the_due(shard)
+    await shard.store.schedules.put_off(found, clock.now + 600_000)
+    assert await due(shard) == []
+    await clock.advance(600_000)
+
+    again = await the_due(shard)
+
+    assert again == found
+    assert await fire(shard, again, next_at=clock.now + 1000) == (True, 0)
+    await clock.advance(1000)
+    assert (await the_due(shard)).tick == clock.now
+
+
+async def test_one_that_goes_on_after_all_is_not_deleted_as_ended(shard, clock):
+    await put(shard, None)
+    await clock.advance(7 * 86_400_000)
+    await put(shard, clock.now + 1000)
+
+    with pytest.raises(NotFound):
+        await shard.store.schedules.delete(ID, only_ended=True)
+
+    assert (await shard.store.schedules.read(ID)).state == "active"
 
 
 async def test_a_name_stands_for_a_schedule_until_it_is_deleted(shard, clock):

@@ -3,15 +3,12 @@
 -- Returns {"ok", now, {{id, tick, version, runs, record}, ...}, {id, ...}}.
 -- flags: allow-oom
 
--- @include lib/clock
--- @include lib/keys
+-- @include lib/schedule
 
 local limit = tonumber(ARGV[1])
 
 local due, ended = {}, {}
-local entries = redis.call("ZRANGEBYSCORE", schedules_key, "-inf", now, "WITHSCORES", "LIMIT", 0, limit)
-for at = 1, #entries, 2 do
-  local id, tick = entries[at], tonumber(entries[at + 1])
+for _, id in ipairs(redis.call("ZRANGEBYSCORE", schedules_key, "-inf", now, "LIMIT", 0, limit)) do
   local version, runs, record, ended_at = unpack(redis.call("HMGET", schedule_key(id), "version", "runs", "record", "ended_at"))
   if not record then
     redis.call("ZREM", schedules_key, id)
@@ -19,7 +16,7 @@ for at = 1, #entries, 2 do
   elseif ended_at then
     ended[#ended + 1] = id
   else
-    due[#due + 1] = { id, tick, version, tonumber(runs or 0), record }
+    due[#due + 1] = { id, tick_of(id), version, tonumber(runs or 0), record }
   end
 end
 return { "ok", now, due, ended }

@@ -25,10 +25,7 @@ local max_runs = tonumber(ARGV[9]) -- nil is no limit
 
 local GIVE_WAY_LIMIT = 100
 
-local score = redis.call("ZSCORE", schedules_key, id)
-if not score or tonumber(score) ~= tonumber(expected) or redis.call("HGET", schedule_key(id), "version") ~= version then
-  return { "already_fired" }
-end
+if not is_due_as(id, expected, version) then return { "already_fired" } end
 
 local function stop(run)
   if run.state == "waiting" then

@@ -10,9 +10,10 @@ local version = ARGV[2] -- that was read, 0 for a new schedule
 local record = ARGV[3] -- JSON
 local next_at = ARGV[4] -- ms, or "" when there is no further tick
 local paused = ARGV[5] -- "1", or ""
-local idempotency = ARGV[6] -- the caller's key for the request, or ""
-local fingerprint = ARGV[7]
-local idempotency_ms = ARGV[8]
+local name = ARGV[6] -- the caller's own for it, or ""
+local idempotency = ARGV[7] -- the caller's key for the request, or ""
+local fingerprint = ARGV[8]
+local idempotency_ms = ARGV[9]
 
 local known = idempotency ~= "" and redis.call("GET", idempotency_key(idempotency))
 if known then
@@ -27,10 +28,11 @@ if (now_version or "0") ~= version then
 end
 redis.call("HSET", schedule_key(id), "version", version + 1, "record", record)
 redis.call("HSETNX", schedule_key(id), "created_at", now)
+if name ~= "" then redis.call("HSET", schedule_key(id), "name", name) end
 redis.call("ZADD", schedule_ids_key, 0, id)
 if paused == "1" then
   redis.call("HSET", schedule_key(id), "paused", 1)
-  redis.call("HDEL", schedule_key(id), "ended_at")
+  redis.call("HDEL", schedule_key(id), "ended_at", "put_off_tick")
   redis.call("ZADD", schedules_key, "inf", id)
 else
   redis.call("HDEL", schedule_key(id), "paused")

@@ -7,6 +7,7 @@ local ENDED_KEPT_MS = 604800000 -- It can be read for a week, or there would in 
 
 -- `next_at` is in ms, or "" when no tick is to come.
 local function set_next(id, next_at)
+  redis.call("HDEL", schedule_key(id), "put_off_tick")
   if next_at == "" then
     redis.call("HSETNX", schedule_key(id), "ended_at", now)
     next_at = redis.call("HGET", schedule_key(id), "ended_at") + ENDED_KEPT_MS
@@ -14,6 +15,17 @@ local function set_next(id, next_at)
     redis.call("HDEL", schedule_key(id), "ended_at")
   end
   redis.call("ZADD", schedules_key, next_at, id)
+end
+
+-- The tick that is due at the earliest: the score, unless that only says when to look again. Nil when there is none.
+local function tick_of(id)
+  local put_off = redis.call("HGET", schedule_key(id), "put_off_tick")
+  return tonumber(put_off or redis.call("ZSCORE", schedules_key, id) or nil)
+end
+
+-- Whether a schedule is still as it was when somebody found that tick due.
+local function is_due_as(id, tick, version)
+  return tick_of(id) == tonumber(tick) and redis.call("HGET", schedule_key(id), "version") == version
 end
 
 -- {id, next_at, held, {field, value, ...}}, nil when there is no such schedule; `next_at` is "inf" while it is paused, and
