@@ -270,6 +270,7 @@ def queue_answer(view: QueueView) -> dict[str, object]:
         **view.counts,
         "latencyMs": 0 if view.oldest_due_at is None else max(0, view.now - view.oldest_due_at),
         "paused": settings.paused,
+        "blockedUntil": format_instant(view.blocked_until),
         "concurrency": settings.concurrency,
         "rate": _rate_answer(settings.rate),
         "perKey": {"concurrency": settings.per_key.concurrency, "rate": _rate_answer(settings.per_key.rate)},

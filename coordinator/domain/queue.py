@@ -106,11 +106,15 @@ class CircuitView(msgspec.Struct, frozen=True):
 
 
 class QueueView(msgspec.Struct, frozen=True):
-    """A queue as it was at the instant `now`. `oldest_due_at` is the run-at of its oldest due job."""
+    """A queue as it was at the instant `now`. `oldest_due_at` is the run-at of its oldest due job.
+
+    `blocked_until` is when jobs without a key go on that one of them was refused for.
+    """
 
     name: str
     settings: QueueSettings
     counts: dict[str, int]
     oldest_due_at: int | None
     circuits: list[CircuitView]
+    blocked_until: int | None
     now: int

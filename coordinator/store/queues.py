@@ -45,7 +45,7 @@ class QueueStore:
 
     async def read(self, name: str) -> QueueView:
         """A queue as it is now; one that was never heard of is empty and without limits."""
-        _, now, pairs, circuits, *counts, oldest = await self._connection.run(
+        _, now, pairs, circuits, *counts, oldest, blocked_until = await self._connection.run(
             "read_queue", self._root(name), queue=name
         )
         field = {key.decode(): value.decode() for key, value in zip(pairs[::2], pairs[1::2], strict=True)}
@@ -58,11 +58,14 @@ class QueueStore:
                 CircuitView(worker.decode(), failures, None if until < 0 else until)
                 for worker, failures, until in circuits
             ],
+            blocked_until=int(blocked_until) if blocked_until else None,
             now=now,
         )
 
     async def pause(self, name: str, *, paused: bool) -> int | None:
-        """Pause or resume the whole queue. Returns as `configure` does."""
+        """Pause the whole queue, or resume it, with its jobs without a key that are blocked. Returns as `configure`."""
+        if not paused:
+            await self._connection.run("configure_lane", self._root(name), name=name, action="reset")
         rows = [("paused", 1 if paused else "")]
         _, due_in = await self._connection.run("configure_queue", self._root(name), rows, name=name)
         return None if due_in < 0 else due_in

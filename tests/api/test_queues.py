@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.api.harness import Api, Function, Json, eventually, refusal
+from tests.api.harness import SUCCESS, Api, Function, Json, Reply, eventually, refusal
 
 DAY_MS = 86_400_000
 
@@ -19,6 +19,7 @@ UNTOUCHED: Json = {
     "cancelled": 0,
     "latencyMs": 0,
     "paused": False,
+    "blockedUntil": None,
     "concurrency": None,
     "rate": None,
     "perKey": {"concurrency": None, "rate": None},
@@ -242,3 +243,19 @@ async def test_jobs_have_what_their_queue_says_unless_they_or_their_worker_say_o
 async def test_a_wrong_default_is_refused_by_its_name(idle: Api, defaults: Json, path: str):
     refusal(await idle.client.put("/queue/mail", json={"defaults": defaults}), 422, "validation_error", path)
     refusal(await idle.client.get("/queue/mail"), 404, "queue_not_found")
+
+
+async def test_a_block_of_the_jobs_without_a_key_is_shown_and_lifted(api: Api, function: Function):
+    function.replies(Reply(429, headers={"Retry-After": "100"}), SUCCESS)
+    job_id = await api.enqueue(queue="mail")
+    await api.until(job_id, "scheduled")
+    other = await api.enqueue(queue="mail")
+    blocked_until = (await api.client.get("/queue/mail")).json()["blockedUntil"]
+    assert blocked_until is not None
+    reasons = (await api.job(other))["waitingFor"]
+    assert {"type": "retryAfter", "queue": "mail", "key": None, "until": blocked_until} in reasons
+
+    assert (await api.post("/queue/mail/resume")).json()["blockedUntil"] is None
+
+    await api.until(other, "succeeded")
+    assert (await api.job(job_id))["state"] == "scheduled"

@@ -13,7 +13,7 @@ for _, index in ipairs(indexes) do
   if redis.call("EXISTS", index) == 1 then return { "invalid_state" } end
 end
 if redis.call("SREM", known_queues_key, name) == 0 then return { "queue_not_found" } end
-redis.call("DEL", queue_key(name), lanes_key(name), failures_key(name), circuits_key(name))
+redis.call("DEL", queue_key(name), lanes_key(name), failures_key(name), circuits_key(name), lane_key(name))
 redis.call("ZREM", queues_key, name)
 redis.call("ZREM", deadlines_key, name)
 return { "ok" }
