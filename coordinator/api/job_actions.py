@@ -10,7 +10,7 @@ from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedules import patch_schedule
 from coordinator.domain.job import UNREADABLE
 from coordinator.engine.replica import Replica
-from coordinator.errors import Conflict, NotFound
+from coordinator.errors import Conflict, Invalid, NotFound
 from coordinator.store.jobs import Change, Settled, job_not_found
 
 _EDIT_TRIES = 3
@@ -82,6 +82,9 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
             case "invalid_state":
                 detail = "Only a job that waits can be changed."
                 raise Conflict("invalid_state", detail, state=edited.state)
+            case "cost_exceeds_burst":
+                detail = f"{job.spec.cost:g} is more than the burst of {edited.state} of the new key"
+                raise Invalid("key", detail, code="cost_exceeds_burst")
             case "job_not_found":
                 raise job_not_found(job_id)
     raise Conflict("invalid_state", "Others keep changing this job; try again.", state="queued")

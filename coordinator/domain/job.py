@@ -1,4 +1,4 @@
-"""A job: what was asked for (`Spec`, never changed) and how far it has come (`Job`, as read from the store).
+"""A job: what was asked for (`Spec`) and how far it has come (`Job`, as read from the store).
 
 ```
  enqueue ─▶ waiting ──claim──▶ running ──success──▶ succeeded

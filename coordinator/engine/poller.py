@@ -48,7 +48,7 @@ class Poller:
     def __init__(
         self, store: Store, leadership: Leadership, settler: Settler, dispatcher: Dispatcher, settings: Settings
     ) -> None:
-        """It acts through the settler and the dispatcher; on its own it only fires and purges."""
+        """It acts through the settler, the dispatcher and the store."""
         self._store = store
         self._leadership = leadership
         self._settler = settler

@@ -320,7 +320,7 @@ class JobStore:
     ) -> tuple[Settled, int | None]:
         """Write what a waiting job is to do, if it is still as it was read.
 
-        The reply is `ok`, `changed`, `invalid_state` or `job_not_found`; `due_in_ms` is as `enqueue` has it.
+        The reply is as told in `edit_job.lua`; `due_in_ms` is as `enqueue` has it.
         """
         _, traits, encoded = kept_of(spec)
         reply, *told = await self._connection.run(

@@ -1,5 +1,6 @@
 """What an attempt costs is taken from the bucket of its queue and from that of its key."""
 
+import msgspec
 import pytest
 
 from coordinator.domain.queue import KeyLimits, Rate
@@ -118,3 +119,15 @@ async def test_each_attempt_is_paid_for_anew(shop, clock):
     await clock.advance(5000)
     await shop.claim_one()
     assert await tokens(shop) == (3, 7)
+
+
+async def test_a_job_is_not_moved_to_a_key_that_never_holds_its_cost(shard):
+    await shard.configure("shop", per_key=KeyLimits(rate=Rate(1, 1000, 3)))
+    job = await shard.jobs.read(await shard.add_one("shop", cost=4, delay_ms=1000))
+    before = await shard.dump()
+
+    moved = msgspec.structs.replace(job.spec, key="a")
+    edited, _ = await shard.jobs.edit(job, moved, run_at=None, delay_ms=None)
+
+    assert (edited.reply, edited.state) == ("cost_exceeds_burst", "3")
+    assert await shard.dump() == before

@@ -1,7 +1,7 @@
 -- Change what a job that waits is to do, or when.
 --
--- Returns {"ok", due_in_ms}, {"changed"} when somebody else edited it since it was read, {"invalid_state", state} or
--- {"job_not_found"}.
+-- Returns {"ok", due_in_ms}, {"changed"} when somebody else edited it since it was read, {"cost_exceeds_burst", burst} when
+-- its new key would let it wait for ever, {"invalid_state", state} or {"job_not_found"}.
 
 -- @include lib/erase
 -- @include lib/fence
@@ -22,6 +22,8 @@ if job.state ~= "waiting" then return { "invalid_state", job.state } end
 local known, due_at, tags, created_at, expires_ms =
   unpack(redis.call("HMGET", job_key(id), "edits", "run_at", "tags", "created_at", "expires_ms"))
 if (known or "0") ~= edits then return { "changed" } end
+local refused = lane ~= job.lane and refused_for_cost(lane, job.cost)
+if refused then return refused end
 local is_moved = run_at ~= "" or delay_ms ~= ""
 
 if run_at ~= "" then due_at = math.max(now, tonumber(run_at)) end

@@ -56,19 +56,10 @@ local function refused_as_duplicate(lane, trait, guard)
   return nil, rival
 end
 
-local function refused_for_cost(lane, trait)
-  if not trait.cost then return nil end
-  local loaded = load_lane(lane)
-  for _, limited in ipairs({ loaded, loaded.queue }) do
-    local burst = limited.bucket and limited.bucket.burst
-    if burst and tonumber(trait.cost) > burst then return { "cost_exceeds_burst", string.format("%.9g", burst) } end
-  end
-end
-
 local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
   if redis.call("EXISTS", job_key(id)) == 1 then return { "created" } end
   local trait, guard = read_pairs(traits), read_pairs(guards)
-  local refused, rival = answered_before(guard) or refused_for_cost(lane, trait), nil
+  local refused, rival = answered_before(guard) or refused_for_cost(lane, trait.cost), nil
   if not refused then refused, rival = refused_as_duplicate(lane, trait, guard) end
   if refused then return refused end
   if rival then cancel_waiting(rival, "superseded") end
@@ -87,7 +78,7 @@ local function find_refusals()
     local trait, guard = read_pairs(traits), read_pairs(guards)
     local handle = trait.unique and queue_of(lane) .. " " .. trait.unique
     local refused = redis.call("EXISTS", job_key(id)) == 0
-      and (answered_before(guard) or refused_for_cost(lane, trait) or refused_as_duplicate(lane, trait, guard))
+      and (answered_before(guard) or refused_for_cost(lane, trait.cost) or refused_as_duplicate(lane, trait, guard))
     if handle and wanted[handle] and guard.on_conflict == "reject" then refused = { "unique_conflict", wanted[handle] } end
     if handle then wanted[handle] = id end
     if refused and (refused[1] == "replayed" or refused[1] == "duplicate") then refused = nil end

@@ -124,3 +124,13 @@ local function room_in_lane(lane, most)
   end
   return math.max(0, most)
 end
+
+-- What costs more than its key or its queue ever holds would wait for ever.
+local function refused_for_cost(lane, cost)
+  if not cost then return nil end
+  local loaded = load_lane(lane)
+  for _, limited in ipairs({ loaded, loaded.queue }) do
+    local burst = limited.bucket and limited.bucket.burst
+    if burst and tonumber(cost) > burst then return { "cost_exceeds_burst", string.format("%.9g", burst) } end
+  end
+end
