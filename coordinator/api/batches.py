@@ -13,7 +13,7 @@ from coordinator.api.answers import batch_answer, json_response
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
-from coordinator.api.reading import Body, decode
+from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.batch import Batch
 from coordinator.domain.ids import shard_of_queue
 from coordinator.engine.intake import refusal_of
@@ -26,6 +26,10 @@ JOBS_LIMIT = 1000
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
 Item = dict[str, Any]
+
+
+class BatchQuery(Body):
+    """`POST /job/batch` has no parameters; a `dryRun` that is passed over would store what was only to be tried."""
 
 
 class BatchBody(Body):
@@ -42,6 +46,7 @@ class BatchBody(Body):
 async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     """Accept up to 1000 jobs: 201 if all were made, 207 if some were not; with `atomic` all or none."""
     replica = replica_of(request)
+    decode_query(request.query_params, BatchQuery)
     asked = decode(body, BatchBody)
     batch = Batch(
         on_complete=await callback_asked(replica.directory, asked.on_complete, "onComplete"),

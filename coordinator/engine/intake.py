@@ -10,7 +10,7 @@ from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Wake
-from coordinator.errors import Conflict, Invalid, NotFound, Refusal
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal, idempotency_mismatch
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
@@ -105,7 +105,7 @@ class Intake:
 
 
 def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
-    """Why a job was not accepted."""
+    """Why a job was not accepted. Raises `RuntimeError` for a reply that is no refusal: a fault of ours."""
     match accepted.reply, accepted.told:
         case "unique_conflict", (known,):
             detail = f"The job {known.decode()} has this unique handle; onConflict is reject."
@@ -114,5 +114,6 @@ def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
             most = f"the burst of {burst.decode()} that the queue {spec.queue!r} allows"
             detail = f"{spec.cost:g} is more than {most}, so it would wait for ever; split the work"
             return Invalid("cost", detail, code="cost_exceeds_burst")
-    detail = "was used for another request within 24 hours; use a new key for a new request"
-    return Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+        case "idempotency_mismatch", _:
+            return idempotency_mismatch()
+    raise RuntimeError(f"enqueue_jobs answered {accepted.reply!r}, which is no refusal that is known here")

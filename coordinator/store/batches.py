@@ -8,7 +8,7 @@ import msgspec
 from coordinator.domain.batch import Batch, BatchView
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.job import Job
-from coordinator.errors import Invalid, NotFound
+from coordinator.errors import NotFound, idempotency_mismatch
 from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS
 from coordinator.store.records import read_view
@@ -44,8 +44,7 @@ class BatchStore:
             idempotency_ms=IDEMPOTENCY_MS,
         )
         if reply != b"ok":
-            detail = "was used for another request within 24 hours; use a new key for a new request"
-            raise Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+            raise idempotency_mismatch()
         return str(made[0].decode())
 
     async def add(self, batch_id: str, job_ids: Sequence[str], *, seal: bool = False) -> bool:

@@ -101,6 +101,13 @@ async def test_what_is_wrong_in_a_batch_is_told_and_the_rest_runs(api: Api):
     assert (await complete(api, answer.json()["id"]))["succeeded"] == 1
 
 
+async def test_a_batch_is_not_tried_only(api: Api):
+    answer = await api.post("/job/batch?dryRun=true", {"jobs": [{"worker": "a"}]})
+
+    refusal(answer, 422, "validation_error", "dryRun", "is not a field")
+    assert (await api.client.get("/job")).json()["items"] == []
+
+
 async def test_an_atomic_batch_is_stored_whole_or_not_at_all(api: Api):
     await api.client.put("/queue/shop", json={"rate": {"limit": 2, "burst": 5}})
     cheap, dear = {"worker": "a", "queue": "shop"}, {"worker": "a", "queue": "shop", "cost": 6}
