@@ -42,18 +42,19 @@ class Intake:
     ) -> Intaken:
         """Accept a job, or find the one that stands for it.
 
-        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`) and `Invalid` (`idempotency_mismatch`,
-        `cost_exceeds_burst`).
+        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`; `invalid_state` if its batch has become complete
+        meanwhile) and `Invalid` (`idempotency_mismatch`, `cost_exceeds_burst`).
         """
         job_id = self.new_id(spec.queue)
         new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
         now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
         match accepted.reply, accepted.told:
             case "created", _:
-                if spec.batch_id is not None:
-                    await self._store.batches.add(spec.batch_id, [job_id])
+                await self._join(spec, job_id)
                 return Intaken(job_id, accepted_job(job_id, spec, max(now + delay_ms, run_at), now))
             case "replayed", (known, created_at, due_at):
+                # The first try may have died before the batch was told.
+                await self._join(spec, known.decode())
                 # As it was answered then, whatever has become of the job: that is what the caller missed.
                 job = accepted_job(known.decode(), spec, due_at, created_at)
                 return Intaken(job.id, job, how="replayed")
@@ -77,8 +78,14 @@ class Intake:
         """A batch that jobs can still join. Raises `NotFound`, and `Conflict` if it is complete."""
         view = await self._store.batches.read(batch_id)
         if view.completed_at is not None:
-            raise Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
+            raise batch_complete()
         return batch_id
+
+    async def take_back(self, job_ids: Sequence[str]) -> None:
+        """Cancel jobs that were accepted for a batch which did not wait for them."""
+        shards = {job_id: self._store.jobs.shard_of(job_id) for job_id in job_ids}
+        for shard in set(shards.values()):
+            await self._store.jobs.change(shard, "cancel", [job_id for job_id in job_ids if shards[job_id] == shard])
 
     def new_job(self, spec: Spec, *, run_at: int, delay_ms: int, idempotency: tuple[str, str] | None) -> NewJob:
         """A job with an id of its own, not stored yet."""
@@ -87,6 +94,19 @@ class Intake:
     def new_id(self, queue: str) -> str:
         """The id of something new that lives where this queue does."""
         return new_id(self._shard(queue), time.time_ns() // 1_000_000, secrets.randbits(70))
+
+    async def _join(self, spec: Spec, job_id: str) -> None:
+        """Have the job's batch wait for it. Raises `Conflict`, and `NotFound`; then the job is cancelled again."""
+        if spec.batch_id is None:
+            return
+        try:
+            late = await self._store.batches.add(spec.batch_id, [job_id])
+        except NotFound:
+            await self.take_back([job_id])
+            raise
+        if late:
+            await self.take_back(late)
+            raise batch_complete()
 
     async def _find(self, job_id: str) -> Job | None:
         """None if it has been purged, and only its handle is still known."""
@@ -102,6 +122,11 @@ class Intake:
         enqueued = await self._store.jobs.enqueue(shard, jobs)
         self._wake(shard, enqueued.due_in_ms)
         return [(enqueued.now, accepted) for accepted in enqueued.accepted]
+
+
+def batch_complete() -> Conflict:
+    """The refusal for a job that comes too late for its batch."""
+    return Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
 
 
 def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:

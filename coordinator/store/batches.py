@@ -12,6 +12,7 @@ from coordinator.errors import NotFound, idempotency_mismatch
 from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS
 from coordinator.store.records import read_view
+from coordinator.store.scripts import Argument
 
 _decoder = msgspec.json.Decoder(Batch)
 
@@ -31,8 +32,8 @@ class BatchStore:
         """A batch lives in the shard that its id names; its jobs may live anywhere."""
         self._connection = connection
 
-    async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> str:
-        """Begin a batch. Returns its id: that of the first, if the same request comes again. Raises `Invalid`."""
+    async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> tuple[str, bool]:
+        """Begin a batch. Returns its id, and whether the same request made it before. Raises `Invalid`."""
         key, fingerprint = idempotency or ("", "")
         reply, *made = await self._connection.run(
             "create_batch",
@@ -43,18 +44,25 @@ class BatchStore:
             fingerprint=fingerprint,
             idempotency_ms=IDEMPOTENCY_MS,
         )
-        if reply != b"ok":
+        if reply == b"idempotency_mismatch":
             raise idempotency_mismatch()
-        return str(made[0].decode())
+        return made[0].decode(), bool(reply == b"replayed")
 
-    async def add(self, batch_id: str, job_ids: Sequence[str], *, seal: bool = False) -> bool:
-        """Have a batch wait for jobs. False if it is complete."""
-        (reply,) = await self._connection.run(
-            "add_members", self._root_of(batch_id), [(job,) for job in job_ids], id=batch_id, seal="1" if seal else ""
+    async def add(self, batch_id: str, job_ids: Sequence[str]) -> list[str]:
+        """Have a batch wait for jobs. Returns those that come too late: it is complete without them."""
+        return await self._add(batch_id, job_ids, seal="", refused="")
+
+    async def seal(self, batch_id: str, job_ids: Sequence[str], refused: int) -> list[str]:
+        """The same with the last jobs that the batch's maker brings, and with the number of those that were refused."""
+        return await self._add(batch_id, job_ids, seal="1", refused=refused)
+
+    async def _add(self, batch_id: str, job_ids: Sequence[str], **values: Argument) -> list[str]:
+        reply, *told = await self._connection.run(
+            "add_members", self._root_of(batch_id), [(job,) for job in job_ids], id=batch_id, **values
         )
-        if reply == b"batch_not_found":
+        if reply != b"ok":
             raise batch_not_found(batch_id)
-        return bool(reply == b"ok")
+        return [job.decode() for job in told[0]]
 
     async def end(self, batch_id: str, ended: Sequence[tuple[str, str]]) -> bool:
         """Tell a batch of jobs and their final states. Whether others are to be told of it now."""
@@ -88,6 +96,7 @@ class BatchStore:
             succeeded=int(field.get(b"succeeded", 0)),
             dead=int(field.get(b"dead", 0)),
             cancelled=int(field.get(b"cancelled", 0)),
+            refused=int(field.get(b"refused", 0)),
         )
         return view, after.decode(), [job.decode() for job in jobs]
 

@@ -94,7 +94,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
         [],
         {"id": BATCH_ID, "record": "{}", "idempotency": "k", "fingerprint": "f", "idempotency_ms": 60_000},
     ),
-    "add_members": lambda s: ([("a",), ("b",)], {"id": s["batch"], "seal": "1"}),
+    "add_members": lambda s: ([("a",), ("b",)], {"id": s["batch"], "seal": "1", "refused": 1}),
     "end_members": lambda s: ([("a", "dead")], {"id": s["batch"]}),
     "clear_outbox": lambda s: ([(s["told"],)], {}),
     "expire_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
