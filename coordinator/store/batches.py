@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -16,13 +17,21 @@ from coordinator.store.scripts import Argument
 
 _decoder = msgspec.json.Decoder(Batch)
 
+_BATCH = "batch:"
+"""How the entry of a batch begins in an outbox; that of a job is its id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What others are to be told of: jobs that are final, and ids of batches that are complete."""
+    """What others are to be told of since `written_at`: a job, as it is now, or a batch that is complete.
 
-    jobs: list[Job]
-    batches: list[str]
+    It is neither if nothing is left of the job.
+    """
+
+    entry: str
+    written_at: int
+    job: Job | None = None
+    batch_id: str | None = None
 
 
 class BatchStore:
@@ -100,16 +109,15 @@ class BatchStore:
         )
         return view, after.decode(), [job.decode() for job in jobs]
 
-    async def outgoing(self, shard: int) -> Outgoing:
-        """A batch of what others are to be told of."""
-        root = self._connection.root(shard)
-        _, now, views, batches = await self._connection.run("read_outbox", root, limit=BATCH_LIMIT)
-        return Outgoing([read_view(view, now) for view in views], [name.decode() for name in batches])
+    async def outgoing(self, shard: int) -> list[Outgoing]:
+        """Some of what others are to be told of, the oldest first."""
+        _, now, found = await self._connection.run("read_outbox", self._connection.root(shard), limit=BATCH_LIMIT)
+        return [_outgoing(entry.decode(), written_at, view, now) for entry, written_at, view in found]
 
-    async def clear(self, shard: int, told: Outgoing) -> bool:
-        """Others have been told of these. Whether there is more."""
-        entries = [(job.id,) for job in told.jobs] + [(f"batch:{name}",) for name in told.batches]
-        _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), entries)
+    async def clear(self, shard: int, told: Sequence[Outgoing]) -> bool:
+        """Others have been told of these. Whether there is more, also of these: a job may have ended again."""
+        rows = [(one.entry, one.written_at) for one in told]
+        _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), rows)
         return bool(due_in == 0)
 
     def _root_of(self, batch_id: str) -> str:
@@ -117,6 +125,12 @@ class BatchStore:
         if shard is None or shard >= self._connection.shards:
             raise batch_not_found(batch_id)
         return self._connection.root(shard)
+
+
+def _outgoing(entry: str, written_at: int, view: list[Any], now: int) -> Outgoing:
+    if entry.startswith(_BATCH):
+        return Outgoing(entry, written_at, batch_id=entry.removeprefix(_BATCH))
+    return Outgoing(entry, written_at, job=read_view(view, now) if view else None)
 
 
 def batch_not_found(batch_id: str) -> NotFound:

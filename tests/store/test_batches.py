@@ -117,3 +117,63 @@ async def test_only_another_call_finds_the_batch_of_its_request_made_before(shar
     made = [await batches.create(batch_id, Batch(), ("k", "f")) for batch_id in (BATCH, BATCH, other)]
 
     assert made == [(BATCH, False), (BATCH, False), (BATCH, True)]
+
+
+async def ended_job(shard, clock, ending):
+    """A job with a callback that has just ended."""
+    attempt = await shard.run_one(on_failure=shard.spec())
+    await clock.advance(1)
+    await shard.end(attempt, ending)
+    return attempt.job_id
+
+
+async def test_an_outbox_tells_of_ends_and_since_when(shard, clock, batches):
+    job_id = await ended_job(shard, clock, shard.die)
+    await clock.advance(1)
+    await batches.seal(BATCH, [], 0)
+
+    job, batch = await batches.outgoing(0)
+
+    assert (job.entry, job.written_at, job.job.id, job.batch_id) == (job_id, shard.start + 1, job_id, None)
+    assert (batch.entry, batch.written_at, batch.job, batch.batch_id) == (f"batch:{BATCH}", clock.now, None, BATCH)
+    assert await batches.clear(0, [job])
+    assert not await batches.clear(0, [batch])
+    assert await batches.outgoing(0) == []
+
+
+async def test_who_is_slow_does_not_clear_the_second_end_of_a_job(shard, clock, batches):
+    job_id = await ended_job(shard, clock, shard.die)
+    first = await batches.outgoing(0)
+    await shard.change("retry", job_id)
+    await clock.advance(1)
+    await shard.end(await shard.claim_one(), shard.die)
+
+    assert await batches.clear(0, first)
+
+    (second,) = await batches.outgoing(0)
+    assert (second.entry, second.written_at, second.job.finished_at) == (job_id, clock.now, clock.now)
+
+
+async def test_a_job_that_is_kept_for_its_second_end_is_erased_when_that_was_told(shard, clock, batches):
+    job_id = await ended_job(shard, clock, shard.die)
+    first = await batches.outgoing(0)
+    await shard.change("retry", job_id)
+    await clock.advance(1)
+    await shard.end(await shard.claim_one(), shard.die)
+    await shard.delete(job_id)
+
+    await batches.clear(0, first)
+    assert f"job:{job_id}" in await shard.dump()
+    await batches.clear(0, await batches.outgoing(0))
+
+    assert f"job:{job_id}" not in await shard.dump()
+
+
+async def test_an_end_of_which_nothing_is_left_is_there_to_be_cleared(shard, clock, batches):
+    job_id = await ended_job(shard, clock, shard.die)
+    await shard.call("DEL", f"{shard.root}:job:{job_id}")
+
+    (gone,) = await batches.outgoing(0)
+
+    assert (gone.entry, gone.job, gone.batch_id) == (job_id, None, None)
+    assert not await batches.clear(0, [gone])
