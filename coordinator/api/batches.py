@@ -125,8 +125,8 @@ def _home_of(jobs: Sequence[NewJob], idempotency: tuple[str, str] | None) -> str
 async def _seal(replica: Replica, batch_id: str, answers: list[Item]) -> list[Item]:
     """Have the batch wait for what was stored. What a repeated request stores when it is complete, is taken back."""
     members = [answer["id"] for answer in answers if answer["status"] == 201]
-    late = await replica.store.batches.seal(batch_id, members, _refused(answers))
-    await replica.intake.take_back(late)
+    late = set(await replica.store.batches.seal(batch_id, members, _refused(answers)))
+    await replica.intake.take_back(sorted(late))
     too_late = _refused_item(batch_complete())
     return [too_late if answer["status"] == 201 and answer["id"] in late else answer for answer in answers]
 

@@ -85,7 +85,9 @@ class Intake:
         """Cancel jobs that were accepted for a batch which did not wait for them."""
         shards = {job_id: self._store.jobs.shard_of(job_id) for job_id in job_ids}
         for shard in set(shards.values()):
-            await self._store.jobs.change(shard, "cancel", [job_id for job_id in job_ids if shards[job_id] == shard])
+            here = [job_id for job_id in job_ids if shards[job_id] == shard]
+            for start in range(0, len(here), BATCH_LIMIT):
+                await self._store.jobs.change(shard, "cancel", here[start : start + BATCH_LIMIT])
 
     def new_job(self, spec: Spec, *, run_at: int, delay_ms: int, idempotency: tuple[str, str] | None) -> NewJob:
         """A job with an id of its own, not stored yet."""

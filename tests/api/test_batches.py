@@ -178,6 +178,22 @@ async def test_a_complete_batch_takes_nothing_more_from_its_repetition(start: St
     assert [call.body["worker"] for call in function.calls] == ["known"]
 
 
+async def test_all_that_a_complete_batch_does_not_take_is_taken_back(start: Start, function: Function):
+    async with start(worker_url="") as api:
+        jobs = {"jobs": [{"worker": "new", "queue": f"q{number % 2}"} for number in range(250)]}
+        first = (await api.client.post("/job/batch", json=jobs, headers={"Idempotency-Key": "k"})).json()
+        await api.client.put("/worker/new", json={"url": function.url})
+
+        again = (await api.client.post("/job/batch", json=jobs, headers={"Idempotency-Key": "k"})).json()
+
+        assert (again["id"], again["total"], again["refused"]) == (first["id"], 0, 250)
+        assert {job["status"] for job in again["jobs"]} == {409}
+        for queue in ("q0", "q1"):
+            counts = (await api.client.get(f"/queue/{queue}")).json()
+            assert (counts["cancelled"], counts["scheduled"], counts["queued"]) == (125, 0, 0)
+    assert function.calls == []
+
+
 async def test_a_refused_job_is_one_that_did_not_succeed(api: Api, function: Function):
     callbacks = {"onComplete": {"worker": "done"}, "onSuccess": {"worker": "fine"}, "onFailure": {"worker": "alas"}}
     answer = await api.post("/job/batch", {"jobs": [{"worker": "a"}, {"worker": "-"}]} | callbacks)
