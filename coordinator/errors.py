@@ -111,6 +111,12 @@ class StoreUnavailable(Refusal):
         self.retry_after_s = retry_after_s
 
 
+def idempotency_mismatch() -> Invalid:
+    """The refusal for a request under the `Idempotency-Key` of another one."""
+    detail = "was used for another request within 24 hours; use a new key for a new request"
+    return Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+
+
 def joined(names: Sequence[str]) -> str:
     """`a, b or c`, for remedies that list what would be right."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

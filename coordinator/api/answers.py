@@ -257,6 +257,7 @@ def batch_answer(view: BatchView) -> dict[str, object]:
         "succeeded": view.succeeded,
         "dead": view.dead,
         "cancelled": view.cancelled,
+        "refused": view.refused,
         "createdAt": format_instant(view.created_at),
         "completedAt": format_instant(view.completed_at),
     }

@@ -13,10 +13,11 @@ from coordinator.api.answers import batch_answer, json_response
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
-from coordinator.api.reading import Body, decode
+from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.batch import Batch
 from coordinator.domain.ids import shard_of_queue
-from coordinator.engine.intake import refusal_of
+from coordinator.domain.job import QUEUE_DEFAULT
+from coordinator.engine.intake import batch_complete, refusal_of
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, Refusal
 from coordinator.store.jobs import Accepted
@@ -25,7 +26,14 @@ from coordinator.store.records import NewJob
 JOBS_LIMIT = 1000
 BODY_LIMIT_BYTES = 16 * 1024 * 1024
 
+_PUT_OFF_MS = 60_000
+"""What a repeated request stores for a batch that is complete must not run before it is taken back."""
+
 Item = dict[str, Any]
+
+
+class BatchQuery(Body):
+    """`POST /job/batch` has no parameters; a `dryRun` that is passed over would store what was only to be tried."""
 
 
 class BatchBody(Body):
@@ -42,6 +50,7 @@ class BatchBody(Body):
 async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     """Accept up to 1000 jobs: 201 if all were made, 207 if some were not; with `atomic` all or none."""
     replica = replica_of(request)
+    decode_query(request.query_params, BatchQuery)
     asked = decode(body, BatchBody)
     batch = Batch(
         on_complete=await callback_asked(replica.directory, asked.on_complete, "onComplete"),
@@ -53,17 +62,17 @@ async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     jobs = [job for job in made if isinstance(job, NewJob)]
     if asked.atomic:
         _refuse_unless_whole(replica, made)
-    queue = jobs[0].spec.queue if jobs else "default"
-    batch_id = await replica.store.batches.create(replica.intake.new_id(queue), batch, idempotency)
-    jobs = [_in_batch(job, batch_id) for job in jobs]
+    new_id = replica.intake.new_id(_home_of(jobs, idempotency))
+    batch_id, was_replayed = await replica.store.batches.create(new_id, batch, idempotency)
+    is_over = was_replayed and (await replica.store.batches.read(batch_id)).completed_at is not None
+    jobs = [_in_batch(job, batch_id, put_off_ms=_PUT_OFF_MS if is_over else 0) for job in jobs]
     items = iter(await _store(replica, jobs, atomic=asked.atomic))
     answers = [_refused_item(job) if isinstance(job, Refusal) else next(items) for job in made]
-    members = [answer["id"] for answer in answers if answer["status"] == 201]
-    await replica.store.batches.add(batch_id, members, seal=True)
+    answers = await _seal(replica, batch_id, answers)
     view = await replica.store.batches.read(batch_id)
     listed = [{"index": at, **answer} for at, answer in enumerate(answers)]
-    status = 201 if all(answer["status"] < 300 for answer in answers) else 207
-    return json_response(batch_answer(view) | {"jobs": listed}, status, {"Location": f"/batch/{batch_id}"})
+    headers = {"Location": f"/batch/{batch_id}"} | ({"Idempotency-Replayed": "true"} if was_replayed else {})
+    return json_response(batch_answer(view) | {"jobs": listed}, 207 if _refused(answers) else 201, headers)
 
 
 @get("/batch/{batch_id:str}")
@@ -103,8 +112,32 @@ async def _read_item(replica: Replica, raw: Raw, at: int, idempotency: tuple[str
     return replica.intake.new_job(spec, run_at=run_at, delay_ms=delay_ms, idempotency=own)
 
 
-def _in_batch(job: NewJob, batch_id: str) -> NewJob:
-    return NewJob(job.id, replace(job.spec, batch_id=batch_id), job.run_at, job.delay_ms, job.idempotency)
+def _home_of(jobs: Sequence[NewJob], idempotency: tuple[str, str] | None) -> str:
+    """A queue where the batch lives.
+
+    That of a repeated request is sought by the request's key alone: of its jobs others may be refused this time.
+    """
+    if idempotency is not None:
+        return idempotency[0]
+    return jobs[0].spec.queue if jobs else QUEUE_DEFAULT
+
+
+async def _seal(replica: Replica, batch_id: str, answers: list[Item]) -> list[Item]:
+    """Have the batch wait for what was stored. What a repeated request stores when it is complete, is taken back."""
+    members = [answer["id"] for answer in answers if answer["status"] == 201]
+    late = set(await replica.store.batches.seal(batch_id, members, _refused(answers)))
+    await replica.intake.take_back(sorted(late))
+    too_late = _refused_item(batch_complete())
+    return [too_late if answer["status"] == 201 and answer["id"] in late else answer for answer in answers]
+
+
+def _refused(answers: Sequence[Item]) -> int:
+    return sum(answer["status"] >= 300 for answer in answers)
+
+
+def _in_batch(job: NewJob, batch_id: str, put_off_ms: int) -> NewJob:
+    delay_ms = max(job.delay_ms, put_off_ms)
+    return NewJob(job.id, replace(job.spec, batch_id=batch_id), job.run_at, delay_ms, job.idempotency)
 
 
 def _refuse_unless_whole(replica: Replica, made: Sequence[NewJob | Refusal]) -> None:

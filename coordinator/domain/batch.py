@@ -3,7 +3,7 @@
 A callback is a job like any other, so it is retried, limited and seen like one. What it is told stands in its `meta`:
 
     {"callbackOf": {"jobId": "…", "worker": "…", "state": "dead", "reason": "…", "result": …, "error": …}}
-    {"callbackOf": {"batchId": "…", "succeeded": 8, "dead": 2, "cancelled": 0}}
+    {"callbackOf": {"batchId": "…", "succeeded": 8, "dead": 2, "cancelled": 0, "refused": 0}}
 """
 
 import hashlib
@@ -20,7 +20,10 @@ _ENTROPY_BITS = 70
 
 
 class Batch(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What is called when all its jobs are final: in any case, if all succeeded, if one did not."""
+    """What is called when all its jobs are final: in any case, if all succeeded, if one did not.
+
+    A job that was refused has not succeeded.
+    """
 
     on_complete: Spec | None = None
     on_success: Spec | None = None
@@ -28,7 +31,7 @@ class Batch(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
 
 class BatchView(msgspec.Struct, frozen=True):
-    """A batch as it is now. `pending` are the jobs that are not final."""
+    """A batch as it is now. `pending` are the jobs that are not final, `refused` those that were never stored."""
 
     id: str
     batch: Batch
@@ -38,6 +41,7 @@ class BatchView(msgspec.Struct, frozen=True):
     succeeded: int
     dead: int
     cancelled: int
+    refused: int
 
 
 def callback_of(job: Job) -> Spec | None:
@@ -60,11 +64,11 @@ def callback_of(job: Job) -> Spec | None:
 
 def callbacks_of(view: BatchView) -> Iterator[Spec]:
     """What is to be called at the end of this batch."""
-    has_failed = view.dead > 0 or view.cancelled > 0
-    counts = {"succeeded": view.succeeded, "dead": view.dead, "cancelled": view.cancelled}
-    for callback in (view.batch.on_complete, view.batch.on_failure if has_failed else view.batch.on_success):
+    not_succeeded = {"dead": view.dead, "cancelled": view.cancelled, "refused": view.refused}
+    at_end = view.batch.on_failure if any(not_succeeded.values()) else view.batch.on_success
+    for callback in (view.batch.on_complete, at_end):
         if callback is not None:
-            yield _told(callback, {"batchId": view.id, **counts})
+            yield _told(callback, {"batchId": view.id, "succeeded": view.succeeded, **not_succeeded})
 
 
 def entropy_of(*parts: object) -> int:

@@ -10,7 +10,7 @@ from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Wake
-from coordinator.errors import Conflict, Invalid, NotFound, Refusal
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal, idempotency_mismatch
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
@@ -43,18 +43,19 @@ class Intake:
     ) -> Intaken:
         """Accept a job, or find the one that stands for it.
 
-        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`) and `Invalid` (`idempotency_mismatch`,
-        `cost_exceeds_burst`).
+        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`; `invalid_state` if its batch has become complete
+        meanwhile) and `Invalid` (`idempotency_mismatch`, `cost_exceeds_burst`).
         """
         job_id = self.new_id(spec.queue)
         new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
         now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
         match accepted.reply, accepted.told:
             case "created", _:
-                if spec.batch_id is not None:
-                    await self._store.batches.add(spec.batch_id, [job_id])
+                await self._join(spec, job_id)
                 return Intaken(job_id, accepted_job(job_id, spec, max(now + delay_ms, run_at), now))
             case "replayed", (known, created_at, due_at):
+                # The first try may have died before the batch was told.
+                await self._join(spec, known.decode())
                 # As it was answered then, whatever has become of the job: that is what the caller missed.
                 job = accepted_job(known.decode(), spec, due_at, created_at)
                 return Intaken(job.id, job, how="replayed")
@@ -78,8 +79,16 @@ class Intake:
         """A batch that jobs can still join. Raises `NotFound`, and `Conflict` if it is complete."""
         view = await self._store.batches.read(batch_id)
         if view.completed_at is not None:
-            raise Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
+            raise batch_complete()
         return batch_id
+
+    async def take_back(self, job_ids: Sequence[str]) -> None:
+        """Cancel jobs that were accepted for a batch which did not wait for them."""
+        shards = {job_id: self._store.jobs.shard_of(job_id) for job_id in job_ids}
+        for shard in set(shards.values()):
+            here = [job_id for job_id in job_ids if shards[job_id] == shard]
+            for start in range(0, len(here), BATCH_LIMIT):
+                await self._store.jobs.change(shard, "cancel", here[start : start + BATCH_LIMIT])
 
     def new_job(self, spec: Spec, *, run_at: int, delay_ms: int, idempotency: tuple[str, str] | None) -> NewJob:
         """A job with an id of its own, not stored yet."""
@@ -92,6 +101,19 @@ class Intake:
         self._entropy = self._entropy + 1 if now == self._id_at else secrets.randbits(69)
         self._id_at = now
         return new_id(self._shard(queue), now, self._entropy)
+
+    async def _join(self, spec: Spec, job_id: str) -> None:
+        """Have the job's batch wait for it. Raises `Conflict`, and `NotFound`; then the job is cancelled again."""
+        if spec.batch_id is None:
+            return
+        try:
+            late = await self._store.batches.add(spec.batch_id, [job_id])
+        except NotFound:
+            await self.take_back([job_id])
+            raise
+        if late:
+            await self.take_back(late)
+            raise batch_complete()
 
     async def _find(self, job_id: str) -> Job | None:
         """None if it has been purged, and only its handle is still known."""
@@ -109,8 +131,13 @@ class Intake:
         return [(enqueued.now, accepted) for accepted in enqueued.accepted]
 
 
+def batch_complete() -> Conflict:
+    """The refusal for a job that comes too late for its batch."""
+    return Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
+
+
 def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
-    """Why a job was not accepted."""
+    """Why a job was not accepted. Raises `RuntimeError` for a reply that is no refusal: a fault of ours."""
     match accepted.reply, accepted.told:
         case "unique_conflict", (known,):
             detail = f"The job {known.decode()} has this unique handle; onConflict is reject."
@@ -119,5 +146,6 @@ def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
             most = f"the burst of {burst.decode()} that the queue {spec.queue!r} allows"
             detail = f"{spec.cost:g} is more than {most}, so it would wait for ever; split the work"
             return Invalid("cost", detail, code="cost_exceeds_burst")
-    detail = "was used for another request within 24 hours; use a new key for a new request"
-    return Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+        case "idempotency_mismatch", _:
+            return idempotency_mismatch()
+    raise RuntimeError(f"enqueue_jobs answered {accepted.reply!r}, which is no refusal that is known here")

@@ -2,7 +2,7 @@
 
 ```
  settle, in one script: job is final ─┬─▶ index of its state
-                                      └─▶ outbox ──deliver──▶ enqueue the callback │ count in its batch ──▶ clear
+                                      └─▶ outbox ──deliver──▶ count in its batch, enqueue the callback ──▶ clear
 ```
 
 No script spans two shards, so what is to follow is written down where the job ends and delivered from there, as often
@@ -13,11 +13,13 @@ once; the leader delivers what was left.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from coordinator.domain.batch import callback_of, callbacks_of, entropy_of
 from coordinator.domain.ids import new_id, shard_of_id, shard_of_queue
-from coordinator.domain.job import Spec
+from coordinator.domain.job import FINAL_STATES, Spec
 from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.store.batches import Outgoing
 from coordinator.store.open import Store
@@ -25,6 +27,8 @@ from coordinator.store.records import NewJob
 
 Wake = Callable[[int, int | None], None]
 """Told that a shard has something to claim in so many ms (None: nothing new)."""
+
+Answer = TypeVar("Answer")
 
 log = logging.getLogger(__name__)
 
@@ -58,39 +62,96 @@ class Outbox:
             log.warning("the outbox could not be emptied", extra={"shard": shard, "error": error.code})
 
     async def deliver(self, shard: int) -> bool:
-        """Deliver a batch of it. Whether there is more."""
+        """Deliver some of it. Whether there is more. Raises `StoreUnavailable` if nothing could be delivered.
+
+        What cannot be delivered now stays, and holds up nothing else.
+        """
         outgoing = await self._store.batches.outgoing(shard)
-        if not outgoing.jobs and not outgoing.batches:
+        if not outgoing:
             return False
-        await self._call_back(outgoing)
-        await self._count(outgoing)
-        return await self._store.batches.clear(shard, outgoing)
+        reach = _Reach()
+        counted = await self._count(outgoing, reach)
+        told = [one for one in counted if await self._call_back(one, reach)]
+        if not told:
+            raise reach.refusals[0]
+        return await self._store.batches.clear(shard, told)
 
-    async def _call_back(self, outgoing: Outgoing) -> None:
-        for job in outgoing.jobs:
-            callback = callback_of(job)
-            if callback is not None:
-                await self._enqueue(callback, job.finished_at or 0, job.id, job.finished_at)
-        for batch_id in outgoing.batches:
-            try:
-                view = await self._store.batches.read(batch_id)
-            except NotFound:
-                continue
-            for number, callback in enumerate(callbacks_of(view)):
-                await self._enqueue(callback, view.completed_at or 0, batch_id, number)
+    async def _count(self, outgoing: Sequence[Outgoing], reach: "_Reach") -> list[Outgoing]:
+        """Tell the batches. Returns what there is nothing more to count of.
 
-    async def _enqueue(self, callback: Spec, at: int, *made_of: object) -> None:
-        shard = shard_of_queue(callback.queue, self._store.shards)
-        job = NewJob(new_id(shard, at, entropy_of(*made_of)), callback)
-        enqueued = await self._store.jobs.enqueue(shard, [job])
-        self._wake(shard, enqueued.due_in_ms)
-
-    async def _count(self, outgoing: Outgoing) -> None:
+        Before the callbacks: what is told twice counts once, but a callback of which nothing is kept is made anew.
+        """
         ended: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for job in outgoing.jobs:
-            if job.spec.batch_id is not None:
-                ended[job.spec.batch_id].append((job.id, job.state))
+        for one in outgoing:
+            # One that was retried by hand before anybody was told has not ended: it will be told of when it does.
+            if one.job is not None and one.job.spec.batch_id is not None and one.job.state in FINAL_STATES:
+                ended[one.job.spec.batch_id].append((one.job.id, one.job.state))
+        untold: set[str] = set()
         for batch_id, jobs in ended.items():
-            home = shard_of_id(batch_id)
-            if home is not None and await self._store.batches.end(batch_id, jobs):
+            try:
+                await self._end(batch_id, jobs, reach)
+            except StoreUnavailable:
+                untold.update(job_id for job_id, _ in jobs)
+        return [one for one in outgoing if one.entry not in untold]
+
+    async def _end(self, batch_id: str, jobs: Sequence[tuple[str, str]], reach: "_Reach") -> None:
+        home = shard_of_id(batch_id)
+        if home is None:
+            return
+        try:
+            if await reach.ask(home, partial(self._store.batches.end, batch_id, jobs)):
                 self.notice(home)
+        except NotFound:
+            return
+
+    async def _call_back(self, one: Outgoing, reach: "_Reach") -> bool:
+        """Enqueue what is to be called. Whether all of it is stored."""
+        try:
+            for callback in await self._callbacks_at(one):
+                shard = shard_of_queue(callback.spec.queue, self._store.shards)
+                enqueued = await reach.ask(shard, partial(self._store.jobs.enqueue, shard, [callback]))
+                self._wake(shard, enqueued.due_in_ms)
+        except StoreUnavailable as error:
+            if error not in reach.refusals:
+                raise  # The outbox's own shard is away.
+            return False
+        return True
+
+    async def _callbacks_at(self, one: Outgoing) -> list[NewJob]:
+        if one.job is not None:
+            callback, at = callback_of(one.job), one.job.finished_at or 0
+            return [] if callback is None else [self._new_job(callback, at, one.job.id, one.job.finished_at)]
+        if one.batch_id is None:
+            return []
+        try:
+            view = await self._store.batches.read(one.batch_id)
+        except NotFound:
+            return []
+        callbacks = enumerate(callbacks_of(view))
+        return [self._new_job(callback, view.completed_at or 0, view.id, number) for number, callback in callbacks]
+
+    def _new_job(self, callback: Spec, at: int, *made_of: object) -> NewJob:
+        shard = shard_of_queue(callback.queue, self._store.shards)
+        return NewJob(new_id(shard, at, entropy_of(*made_of)), callback)
+
+
+class _Reach:
+    """The shards as one delivery finds them: one that takes nothing is asked once, because a try may last seconds."""
+
+    def __init__(self) -> None:
+        self._refusals: dict[int, StoreUnavailable] = {}
+
+    @property
+    def refusals(self) -> list[StoreUnavailable]:
+        """Why something could not be delivered, the first reason first."""
+        return list(self._refusals.values())
+
+    async def ask(self, shard: int, act: Callable[[], Awaitable[Answer]]) -> Answer:
+        """What the shard answers. Raises `StoreUnavailable`."""
+        if shard in self._refusals:
+            raise self._refusals[shard]
+        try:
+            return await act()
+        except StoreUnavailable as error:
+            self._refusals[shard] = error
+            raise

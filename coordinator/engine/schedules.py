@@ -13,7 +13,7 @@ from coordinator.domain.ids import shard_of_id, shard_of_queue
 from coordinator.domain.recurrence import next_tick
 from coordinator.domain.schedule import Schedule, anchored, run_of
 from coordinator.engine.intake import Intake, Intaken
-from coordinator.errors import Conflict, Invalid, NotFound
+from coordinator.errors import Conflict, Invalid, NotFound, idempotency_mismatch
 from coordinator.store.open import Store
 from coordinator.store.schedules import StoredSchedule, schedule_not_found
 
@@ -60,8 +60,7 @@ class Schedules:
         new = await self.plan(schedule)
         put = await self._store.schedules.put(new, idempotency)
         if put.reply == "idempotency_mismatch":
-            detail = "was used for another request within 24 hours; use a new key for a new request"
-            raise Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
+            raise idempotency_mismatch()
         if put.reply == "replayed":
             return await self._store.schedules.read(put.id), True
         self._tell()

@@ -2,26 +2,36 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from coordinator.domain.batch import Batch, BatchView
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.job import Job
-from coordinator.errors import Invalid, NotFound
+from coordinator.errors import NotFound, idempotency_mismatch
 from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS
 from coordinator.store.records import read_view
+from coordinator.store.scripts import Argument
 
 _decoder = msgspec.json.Decoder(Batch)
+
+_BATCH = "batch:"
+"""How the entry of a batch begins in an outbox; that of a job is its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What others are to be told of: jobs that are final, and ids of batches that are complete."""
+    """What others are to be told of since `written_at`: a job, as it is now, or a batch that is complete.
 
-    jobs: list[Job]
-    batches: list[str]
+    It is neither if nothing is left of the job.
+    """
+
+    entry: str
+    written_at: int
+    job: Job | None = None
+    batch_id: str | None = None
 
 
 class BatchStore:
@@ -31,8 +41,8 @@ class BatchStore:
         """A batch lives in the shard that its id names; its jobs may live anywhere."""
         self._connection = connection
 
-    async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> str:
-        """Begin a batch. Returns its id: that of the first, if the same request comes again. Raises `Invalid`."""
+    async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> tuple[str, bool]:
+        """Begin a batch. Returns its id, and whether the same request made it before. Raises `Invalid`."""
         key, fingerprint = idempotency or ("", "")
         reply, *made = await self._connection.run(
             "create_batch",
@@ -43,19 +53,25 @@ class BatchStore:
             fingerprint=fingerprint,
             idempotency_ms=IDEMPOTENCY_MS,
         )
-        if reply != b"ok":
-            detail = "was used for another request within 24 hours; use a new key for a new request"
-            raise Invalid("Idempotency-Key", detail, code="idempotency_mismatch")
-        return str(made[0].decode())
+        if reply == b"idempotency_mismatch":
+            raise idempotency_mismatch()
+        return made[0].decode(), bool(reply == b"replayed")
 
-    async def add(self, batch_id: str, job_ids: Sequence[str], *, seal: bool = False) -> bool:
-        """Have a batch wait for jobs. False if it is complete."""
-        (reply,) = await self._connection.run(
-            "add_members", self._root_of(batch_id), [(job,) for job in job_ids], id=batch_id, seal="1" if seal else ""
+    async def add(self, batch_id: str, job_ids: Sequence[str]) -> list[str]:
+        """Have a batch wait for jobs. Returns those that come too late: it is complete without them."""
+        return await self._add(batch_id, job_ids, seal="", refused="")
+
+    async def seal(self, batch_id: str, job_ids: Sequence[str], refused: int) -> list[str]:
+        """The same with the last jobs that the batch's maker brings, and with the number of those that were refused."""
+        return await self._add(batch_id, job_ids, seal="1", refused=refused)
+
+    async def _add(self, batch_id: str, job_ids: Sequence[str], **values: Argument) -> list[str]:
+        reply, *told = await self._connection.run(
+            "add_members", self._root_of(batch_id), [(job,) for job in job_ids], id=batch_id, **values
         )
-        if reply == b"batch_not_found":
+        if reply != b"ok":
             raise batch_not_found(batch_id)
-        return bool(reply == b"ok")
+        return [job.decode() for job in told[0]]
 
     async def end(self, batch_id: str, ended: Sequence[tuple[str, str]]) -> bool:
         """Tell a batch of jobs and their final states. Whether others are to be told of it now."""
@@ -89,19 +105,19 @@ class BatchStore:
             succeeded=int(field.get(b"succeeded", 0)),
             dead=int(field.get(b"dead", 0)),
             cancelled=int(field.get(b"cancelled", 0)),
+            refused=int(field.get(b"refused", 0)),
         )
         return view, after.decode(), [job.decode() for job in jobs]
 
-    async def outgoing(self, shard: int) -> Outgoing:
-        """A batch of what others are to be told of."""
-        root = self._connection.root(shard)
-        _, now, views, batches = await self._connection.run("read_outbox", root, limit=BATCH_LIMIT)
-        return Outgoing([read_view(view, now) for view in views], [name.decode() for name in batches])
+    async def outgoing(self, shard: int) -> list[Outgoing]:
+        """Some of what others are to be told of, the oldest first."""
+        _, now, found = await self._connection.run("read_outbox", self._connection.root(shard), limit=BATCH_LIMIT)
+        return [_outgoing(entry.decode(), written_at, view, now) for entry, written_at, view in found]
 
-    async def clear(self, shard: int, told: Outgoing) -> bool:
-        """Others have been told of these. Whether there is more."""
-        entries = [(job.id,) for job in told.jobs] + [(f"batch:{name}",) for name in told.batches]
-        _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), entries)
+    async def clear(self, shard: int, told: Sequence[Outgoing]) -> bool:
+        """Others have been told of these. Whether there is more, also of these: a job may have ended again."""
+        rows = [(one.entry, one.written_at) for one in told]
+        _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), rows)
         return bool(due_in == 0)
 
     def _root_of(self, batch_id: str) -> str:
@@ -109,6 +125,12 @@ class BatchStore:
         if shard is None or shard >= self._connection.shards:
             raise batch_not_found(batch_id)
         return self._connection.root(shard)
+
+
+def _outgoing(entry: str, written_at: int, view: list[Any], now: int) -> Outgoing:
+    if entry.startswith(_BATCH):
+        return Outgoing(entry, written_at, batch_id=entry.removeprefix(_BATCH))
+    return Outgoing(entry, written_at, job=read_view(view, now) if view else None)
 
 
 def batch_not_found(batch_id: str) -> NotFound:

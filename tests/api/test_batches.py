@@ -2,6 +2,10 @@
 
 import pytest
 
+from coordinator.engine.intake import Intake
+from coordinator.errors import StoreUnavailable
+from coordinator.store.batches import BatchStore
+from tests.api.conftest import Start
 from tests.api.harness import Api, Function, Json, Reply, eventually, refusal
 
 FAILED = Reply(410)
@@ -84,7 +88,7 @@ async def test_a_batch_counts_its_jobs_and_calls_when_all_are_final(api: Api, fu
     batch = await complete(api, made["id"])
     assert (batch["total"], batch["pending"], batch["succeeded"]) == (7, 0, 7)
     about = (await callback(function, "done"))["meta"]["callbackOf"]
-    assert about == {"batchId": made["id"], "succeeded": 7, "dead": 0, "cancelled": 0}
+    assert about == {"batchId": made["id"], "succeeded": 7, "dead": 0, "cancelled": 0, "refused": 0}
     assert (await callback(function, "fine"))["meta"]["callbackOf"] == about
     listed = (await api.client.get("/job", params={"batchId": made["id"]})).json()["items"]
     assert sorted(job["id"] for job in listed) == sorted(job["id"] for job in made["jobs"])
@@ -101,6 +105,13 @@ async def test_what_is_wrong_in_a_batch_is_told_and_the_rest_runs(api: Api):
     assert (await complete(api, answer.json()["id"]))["succeeded"] == 1
 
 
+async def test_a_batch_is_not_tried_only(api: Api):
+    answer = await api.post("/job/batch?dryRun=true", {"jobs": [{"worker": "a"}]})
+
+    refusal(answer, 422, "validation_error", "dryRun", "is not a field")
+    assert (await api.client.get("/job")).json()["items"] == []
+
+
 async def test_an_atomic_batch_is_stored_whole_or_not_at_all(api: Api):
     await api.client.put("/queue/shop", json={"rate": {"limit": 2, "burst": 5}})
     cheap, dear = {"worker": "a", "queue": "shop"}, {"worker": "a", "queue": "shop", "cost": 6}
@@ -115,15 +126,135 @@ async def test_an_atomic_batch_is_stored_whole_or_not_at_all(api: Api):
 async def test_a_repeated_batch_is_the_same(api: Api, function: Function):
     jobs = {"jobs": [{"worker": "a", "queue": f"q{number}"} for number in range(5)]}
     headers = {"Idempotency-Key": "b1"}
-    first = (await api.client.post("/job/batch", json=jobs, headers=headers)).json()
+    first_answer = await api.client.post("/job/batch", json=jobs, headers=headers)
+    first = first_answer.json()
     await complete(api, first["id"])
 
-    again = (await api.client.post("/job/batch", json=jobs, headers=headers)).json()
+    answer = await api.client.post("/job/batch", json=jobs, headers=headers)
+
+    again = answer.json()
 
     assert (again["id"], [job["id"] for job in again["jobs"]]) == (first["id"], [job["id"] for job in first["jobs"]])
     assert (again["total"], again["state"], len(function.calls)) == (5, "complete", 5)
+    assert "idempotency-replayed" not in first_answer.headers
+    assert answer.headers["idempotency-replayed"] == "true"
     other = {"jobs": [{"worker": "b", "queue": "q0"}]}
     refusal(await api.client.post("/job/batch", json=other, headers=headers), 422, "idempotency_mismatch")
+
+
+async def repeated_with_all_workers(start: Start, function: Function, delay: str) -> tuple[Json, Json]:
+    """A batch whose first job, of a queue in another shard, is refused at first and accepted when it is repeated."""
+    async with start(worker_url="") as api:
+        await api.client.put("/worker/known", json={"url": function.url})
+        jobs = [{"worker": "new", "queue": "q0", "delay": delay}, {"worker": "known", "queue": "q1", "delay": delay}]
+
+        async def send() -> Json:
+            answer = await api.client.post("/job/batch", json={"jobs": jobs}, headers={"Idempotency-Key": "k"})
+            batch: Json = answer.json()
+            return batch
+
+        first = await send()
+        if delay == "0s":
+            await complete(api, first["id"])
+        await api.client.put("/worker/new", json={"url": function.url})
+        return first, await send()
+
+
+async def test_a_repeated_batch_is_the_same_although_more_of_it_is_accepted(start: Start, function: Function):
+    first, again = await repeated_with_all_workers(start, function, "1h")
+
+    assert again["id"] == first["id"]
+    assert [(made["total"], made["refused"]) for made in (first, again)] == [(1, 1), (2, 0)]
+    assert [job["status"] for job in again["jobs"]] == [201, 201]
+
+
+async def test_a_complete_batch_takes_nothing_more_from_its_repetition(start: Start, function: Function):
+    first, again = await repeated_with_all_workers(start, function, "0s")
+
+    assert again["id"] == first["id"]
+    assert (again["total"], again["refused"], again["state"]) == (1, 1, "complete")
+    assert [job["status"] for job in again["jobs"]] == [409, 201]
+    assert again["jobs"][0]["error"]["code"] == "invalid_state"
+    assert [call.body["worker"] for call in function.calls] == ["known"]
+
+
+async def test_all_that_a_complete_batch_does_not_take_is_taken_back(start: Start, function: Function):
+    async with start(worker_url="") as api:
+        jobs = {"jobs": [{"worker": "new", "queue": f"q{number % 2}"} for number in range(250)]}
+        first = (await api.client.post("/job/batch", json=jobs, headers={"Idempotency-Key": "k"})).json()
+        await api.client.put("/worker/new", json={"url": function.url})
+
+        again = (await api.client.post("/job/batch", json=jobs, headers={"Idempotency-Key": "k"})).json()
+
+        assert (again["id"], again["total"], again["refused"]) == (first["id"], 0, 250)
+        assert {job["status"] for job in again["jobs"]} == {409}
+        for queue in ("q0", "q1"):
+            counts = (await api.client.get(f"/queue/{queue}")).json()
+            assert (counts["cancelled"], counts["scheduled"], counts["queued"]) == (125, 0, 0)
+    assert function.calls == []
+
+
+async def test_a_refused_job_is_one_that_did_not_succeed(api: Api, function: Function):
+    callbacks = {"onComplete": {"worker": "done"}, "onSuccess": {"worker": "fine"}, "onFailure": {"worker": "alas"}}
+    answer = await api.post("/job/batch", {"jobs": [{"worker": "a"}, {"worker": "-"}]} | callbacks)
+
+    batch = answer.json()
+    assert (answer.status_code, batch["total"], batch["refused"]) == (207, 1, 1)
+    about = (await callback(function, "alas"))["meta"]["callbackOf"]
+    assert about == {"batchId": batch["id"], "succeeded": 1, "dead": 0, "cancelled": 0, "refused": 1}
+    assert (await callback(function, "done"))["meta"]["callbackOf"] == about
+    assert (await complete(api, batch["id"]))["refused"] == 1
+    assert {call.body["worker"] for call in function.calls} == {"a", "alas", "done"}
+
+
+async def test_a_batch_of_which_all_is_refused_is_complete_and_has_failed(api: Api, function: Function):
+    callbacks = {"onComplete": {"worker": "done"}, "onSuccess": {"worker": "fine"}, "onFailure": {"worker": "alas"}}
+    batch = (await api.post("/job/batch", {"jobs": [{"worker": "-"}, {"worker": "+"}]} | callbacks)).json()
+
+    assert (batch["state"], batch["total"], batch["refused"]) == ("complete", 0, 2)
+    for worker in ("done", "alas"):
+        assert (await callback(function, worker))["meta"]["callbackOf"]["refused"] == 2
+    assert {call.body["worker"] for call in function.calls} == {"alas", "done"}
+
+
+async def test_a_repeated_request_joins_the_batch_that_the_first_did_not_reach(
+    api: Api, function: Function, monkeypatch: pytest.MonkeyPatch
+):
+    function.hold()
+    batch_id = (await api.post("/job/batch", {"jobs": [{"worker": "a"}]})).json()["id"]
+    job = {"worker": "a", "batchId": batch_id}
+
+    async def away(*_: object) -> list[str]:
+        raise StoreUnavailable("redis_unavailable", "gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BatchStore, "add", away)
+        refusal(await api.client.post("/job", json=job, headers={"Idempotency-Key": "j"}), 503, "redis_unavailable")
+    again = await api.client.post("/job", json=job, headers={"Idempotency-Key": "j"})
+
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert (await api.client.get(f"/batch/{batch_id}")).json()["total"] == 2
+    function.release()
+    assert (await complete(api, batch_id))["succeeded"] == 2
+
+
+async def test_who_joins_while_a_batch_becomes_complete_is_refused_and_does_not_run(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
+    batch_id = (await api.post("/job/batch", {"jobs": [{"worker": "a"}]})).json()["id"]
+    await complete(api, batch_id)
+
+    async def as_it_was(_: Intake, joined: str) -> str:
+        return joined
+
+    monkeypatch.setattr(Intake, "open_batch", as_it_was)
+    answer = await api.post("/job", {"worker": "late", "batchId": batch_id, "delay": "1h"})
+
+    refusal(answer, 409, "invalid_state")
+    (job,) = (await api.client.get("/job", params={"worker": "late"})).json()["items"]
+    assert (job["state"], job["reason"]) == ("cancelled", "user")
+    batch = (await api.client.get(f"/batch/{batch_id}")).json()
+    assert (batch["total"], batch["cancelled"]) == (1, 0)
 
 
 async def test_a_job_joins_a_batch_while_that_is_open(api: Api, function: Function):

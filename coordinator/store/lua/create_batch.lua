@@ -1,6 +1,7 @@
 -- Begin a batch. It waits for its jobs until it is sealed and all of them are final.
 --
--- Returns {"ok", id} with the id of the batch that the same request made before, or {"idempotency_mismatch"}.
+-- Returns {"ok", id}, {"replayed", id} with the id of the batch that the same request made before, or
+-- {"idempotency_mismatch"}.
 
 -- @include lib/batch
 
@@ -15,7 +16,8 @@ if idempotency ~= "" then
   if known then
     local before, made = string.match(known, "^(%S+) (%S+)")
     if before ~= fingerprint then return { "idempotency_mismatch" } end
-    return { "ok", made }
+    -- With its own id it is this very call, whose reply was lost.
+    return { made == id and "ok" or "replayed", made }
   end
   redis.call("SET", idempotency_key(idempotency), fingerprint .. " " .. id, "PX", idempotency_ms)
 end

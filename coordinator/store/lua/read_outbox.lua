@@ -1,18 +1,15 @@
 -- Read what others are to be told of: jobs that are final, and batches that are complete.
 --
--- Returns {"ok", now, {{id, {field, value, ...}, attempts, {}}, ...}, {batch, ...}}.
+-- Returns {"ok", now, {{entry, written_at, {id, {field, value, ...}, attempts, {}}}, ...}}. The view is {} for a batch, and for
+-- a job of which nothing is left. A job that was retried meanwhile is told of as it is now.
 
 -- @include lib/view
 
 local limit = tonumber(ARGV[1])
 
-local views, batches = {}, {}
-for _, entry in ipairs(redis.call("ZRANGE", outbox_key, 0, limit - 1)) do
-  local batch = string.match(entry, "^batch:(.+)$")
-  if batch then
-    batches[#batches + 1] = batch
-  else
-    views[#views + 1] = job_view(entry, -1)
-  end
+local entries = {}
+local found = redis.call("ZRANGE", outbox_key, 0, limit - 1, "WITHSCORES")
+for at = 1, #found, 2 do
+  entries[#entries + 1] = { found[at], tonumber(found[at + 1]), job_view(found[at], -1) or {} }
 end
-return { "ok", now, views, batches }
+return { "ok", now, entries }

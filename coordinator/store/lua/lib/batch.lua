@@ -11,6 +11,12 @@ local function keep_for(id, ms)
   for _, key in ipairs({ batch_key(id), left_key(id), done_key(id) }) do redis.call("PEXPIRE", key, ms) end
 end
 
+-- A set begins to exist when it is first written to, after the batch was given its time: it goes when the batch does.
+local function keep_with_batch(id)
+  local ms = redis.call("PTTL", batch_key(id))
+  if ms > 0 then keep_for(id, ms) end
+end
+
 local function complete_if_done(id)
   local sealed, completed_at = unpack(redis.call("HMGET", batch_key(id), "sealed", "completed_at"))
   if not sealed or completed_at or redis.call("EXISTS", left_key(id)) == 1 then return end
