@@ -147,20 +147,6 @@ async def test_an_end_of_which_nothing_is_left_is_passed_over(shard, outbox):
     assert (await queued(shard, HERE), await left(shard)) == (1, [])
 
 
-async def test_what_was_retried_before_it_was_told_is_told_when_it_ends(shard, outbox, clock):
-    await shard.store.batches.create(BATCH, Batch(), None)
-    job_id = await die(shard, batch_id=BATCH, on_failure=shard.spec("shop"))
-    await shard.change("retry", job_id)
-
-    assert not await outbox.deliver(0)
-    assert (await queued(shard, "shop"), (await shard.store.batches.read(BATCH)).dead) == (0, 0)
-
-    await clock.advance(1)
-    await shard.end(await shard.claim_one(), shard.succeed)
-    assert not await outbox.deliver(0)
-    assert (await shard.store.batches.read(BATCH)).succeeded == 1
-
-
 async def test_a_batch_in_a_shard_that_never_was_is_passed_over(shard, outbox):
     await die(shard, batch_id=new_id(1000, 1, 1))
 

@@ -30,7 +30,7 @@ async def test_what_was_erased_is_gone_although_others_are_still_to_be_told_of_i
     assert (await shard.delete(told_of))[0] == "job_not_found"
     assert (await shard.change("retry", told_of))[0] == "job_not_found"
     assert (await shard.run("read_job", id=told_of))[0] == b"job_not_found"
-    assert [job.id for job in (await shard.store.batches.outgoing(0)).jobs] == [told_of]
+    assert [one.job.id for one in await shard.store.batches.outgoing(0)] == [told_of]
 
 
 async def test_what_the_retention_pushed_out_is_gone_too(shard):

@@ -1,7 +1,7 @@
 -- Read what others are to be told of: jobs that are final, and batches that are complete.
 --
 -- Returns {"ok", now, {{entry, written_at, {id, {field, value, ...}, attempts, {}}}, ...}}. The view is {} for a batch, and for
--- a job of which nothing is left. A job that was retried meanwhile is told of as it is now.
+-- a job of which nothing is left.
 
 -- @include lib/view
 
