@@ -42,6 +42,43 @@ async def test_a_wrong_method_is_told_the_right_ones(idle: Api, method: str, pat
     assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
 
 
+@pytest.mark.parametrize("public", ["/health", "/ready", "/openapi.json"])
+async def test_who_looks_is_told_what_a_route_does_not_take(idle: Api, public: str):
+    refusal(await idle.client.get(public, params={"verbose": "1"}), 422, "validation_error", "verbose")
+
+
+async def test_no_route_takes_a_parameter_that_it_does_not_know(idle: Api):
+    document = (await idle.client.get("/openapi.json")).json()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            filled = path.replace("{", "").replace("}", "")
+            answer = await idle.client.request(method, filled, params={"nothing": "1"}, headers=JSON)
+            refusal(answer, 422, "validation_error", "nothing", "is not a parameter here")
+
+
+async def test_a_dry_run_that_is_not_offered_stores_nothing(idle: Api):
+    answer = await idle.client.put("/queue/x", params={"dryRun": "true"}, json={"concurrency": 5})
+
+    refusal(answer, 422, "validation_error", "dryRun", "there are none")
+    refusal(await idle.client.get("/queue/x"), 404, "queue_not_found")
+
+
+async def test_an_act_on_many_is_dry_by_its_query_too(idle: Api):
+    job_id = await idle.enqueue(delay="1h")
+    act = {"action": "cancel", "filter": {"queue": "default"}}
+
+    counted = await idle.post("/job/bulk?dryRun=true", act)
+
+    assert counted.json() == {"matched": 1, "done": 0, "more": False}
+    assert (await idle.job(job_id))["state"] == "scheduled"
+    refusal(await idle.post("/job/bulk?dryRun=maybe", act), 422, "validation_error", "dryRun")
+
+
+async def test_the_nearest_parameter_is_named(idle: Api):
+    refusal(await idle.client.get("/job", params={"stat": "dead"}), 422, "validation_error", "stat", "mean state?")
+    refusal(await idle.post("/job?dryrun=true"), 422, "validation_error", "dryrun", "did you mean dryRun?")
+
+
 @pytest.mark.parametrize(("method", "path"), BODIES)
 @pytest.mark.parametrize(
     "body",
