@@ -56,6 +56,9 @@ RETRY_AFTER_LIMIT_MS = 86_400_000
 THROTTLE_DEFAULT_MS = 5_000
 """The wait when nobody says how long. With a thousand throttles allowed, a job bears 80 minutes of this."""
 
+NOTE_LIMIT = 64
+"""Characters of what was not understood that people are told."""
+
 STATUSES = ("success", "failure", "cancelled", "snooze", "throttled", "running")
 
 _FIELDS = (
@@ -123,7 +126,7 @@ def parse_receipt(body: bytes, now: int) -> Receipt | Heartbeat:
 
 
 def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Delivered | None:
-    """The receipt inside a 2xx answer, or None if the body is not one.
+    """The receipt inside a 2xx answer, or None if the body has no status at all; a `Delivered` notes an unknown one.
 
     Raises `Invalid` or `TooLarge` if it is a receipt but cannot be understood.
     """
@@ -133,11 +136,28 @@ def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Del
     except errors.Refusal:
         return None
     if status == "running":
-        # A function that says that it goes on has surely not finished, however its answers are to be read.
-        return Delivered(http_status)
+        return _going_on(fields, http_status)
     if not isinstance(status, str) or status not in _KNOWN_STATUSES:
-        return None
+        return None if status is None else Delivered(http_status, note=_unknown_status(bytes(fields["status"])))
     return _ending(fields, status, now, http_status)
+
+
+def too_large_result(size: int) -> JsonBytes:
+    """Stands for a result that is not kept. The work is done: to drop its success would have it done again."""
+    return msgspec.json.encode({"tooLarge": size, "limit": RESULT_LIMIT_BYTES})
+
+
+def _going_on(fields: Fields, http_status: int) -> Delivered:
+    """A function that says that it goes on has surely not finished, however its answers are to be read."""
+    try:
+        return Delivered(http_status, beat=_beat(fields))
+    except errors.Refusal as why:
+        return Delivered(http_status, beat=Beat(), note=f"with a heartbeat that is not one: {why.detail[:NOTE_LIMIT]}")
+
+
+def _unknown_status(raw: JsonBytes) -> str:
+    text = raw.decode()
+    return f"with the status {text if len(text) <= NOTE_LIMIT else f'{text[:NOTE_LIMIT]}…'}"
 
 
 def parse_heartbeat(body: bytes, now: int) -> Heartbeat:
@@ -184,7 +204,7 @@ def kept_error(raw: JsonBytes) -> JsonBytes:
 def _ending(fields: Fields, status: str, now: int, http_status: int | None) -> Ending:
     match status:
         case "success":
-            return Success(_result(fields), http_status, _limits(fields))
+            return Success(_result(fields, is_inline=http_status is not None), http_status, _limits(fields))
         case "cancelled":
             return Cancel()
         case "snooze":
@@ -236,10 +256,13 @@ def _progress(fields: Fields) -> float | None:
     return value
 
 
-def _result(fields: Fields) -> JsonBytes | None:
+def _result(fields: Fields, *, is_inline: bool) -> JsonBytes | None:
     if not _given(fields, "result"):
         return None
     raw = bytes(fields["result"])
+    if len(raw) > RESULT_LIMIT_BYTES and is_inline:
+        # Who posts it can be told, and send another; nobody hears an answer to an answer.
+        return too_large_result(len(raw))
     if len(raw) > RESULT_LIMIT_BYTES:
         raise errors.TooLarge(
             "payload_too_large",
