@@ -14,7 +14,7 @@ from coordinator.api.reading import ARGS_LIMIT_BYTES, BODY_LIMIT_BYTES, NESTING_
 from coordinator.app import build_app
 from coordinator.settings import Settings
 from coordinator.store.open import open_store
-from tests.api.harness import JSON, Api, Function, living, refusal, resting
+from tests.api.harness import JSON, Api, Function, Json, living, refusal, resting
 
 BODIES = [("POST", "/job"), ("PUT", "/queue/q"), ("PUT", "/worker/w"), ("POST", "/job/x/receipt")]
 
@@ -257,3 +257,101 @@ async def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCap
         await app(scope, receive, send)
 
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+DAILY = {"worker": "a", "cron": "@daily"}
+KEPT = {"age": 1, "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "path", "says"),
+    [
+        ("POST /job", DAILY | {"overlap": "foo"}, "overlap", "'foo' is none of skip, allow, queue, cancel"),
+        ("POST /job", DAILY | {"misfire": "x" * 200}, "misfire", "x is none of one, skip, all"),
+        ("POST /job", DAILY | {"dst": {"gap": "no"}}, "dst.gap", "'no' is none of next, skip"),
+        (
+            "POST /job",
+            {"worker": "a", "backoff": {"type": "cubic"}},
+            "backoff.type",
+            "'cubic' is none of exponential, linear, fixed, polynomial",
+        ),
+        (
+            "POST /job",
+            {"worker": "a", "unique": {"by": ["worker"], "states": "some"}},
+            "unique.states",
+            "'some' is none of waiting, incomplete, all",
+        ),
+        (
+            "POST /job",
+            {"worker": "a", "unique": {"by": ["worker"], "onConflict": "no"}},
+            "unique.onConflict",
+            "'no' is none of keep, replace, reject",
+        ),
+        ("PUT /worker/a", {"url": "http://a/", "ack": "no"}, "ack", "'no' is none of receipt, response"),
+        ("POST /job/bulk", {"action": "kill"}, "action", "'kill' is none of"),
+        ("POST /job/bulk", {"action": "run", "filter": {"state": "done"}}, "filter.state", "is none of scheduled,"),
+        ("GET /job?state=done", None, "state", "'done' is none of scheduled, queued, running,"),
+        ("DELETE /schedule/a?runs=all", None, "runs", "'all' is none of keep, cancel"),
+        ("PUT /queue/a", {"retention": {"failed": {}}}, "retention", "'failed' is none of succeeded, dead, cancelled"),
+    ],
+)
+async def test_a_word_that_is_none_of_the_choices_is_told_them(
+    idle: Api, request_line: str, body: Json | None, path: str, says: str
+):
+    method, _, target = request_line.partition(" ")
+
+    answer = await idle.client.request(method, target, json=body, headers=JSON)
+
+    refusal(answer, 422, "validation_error", path, says)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "path"),
+    [
+        (
+            "PUT /queue/a",
+            {"retention": {"succeeded": {"age": 1, "count": 1}, "dead": {"age": 1}}},
+            "retention.dead.count",
+        ),
+        ("PUT /queue/a", {"retention": {"dead": KEPT | {"x": 1}}}, "retention.dead.x"),
+        ("PUT /worker/a", {"url": "http://a/", "headers": {"a": "b", "X-Key": 1}}, "headers.X-Key"),
+        ("POST /sync", {"owner": "a", "workers": {"w": {"url": "http://a/"}, "v": {}}}, "workers.v.url"),
+        (
+            "POST /sync",
+            {"owner": "a", "queues": {"p": {}, "q": {"retention": {"dead": {"age": 1, "count": "x"}}}}},
+            "queues.q.retention.dead.count",
+        ),
+        (
+            "POST /sync",
+            {"owner": "a", "schedules": {"x": DAILY, "y.z": DAILY | {"overlap": 1}}},
+            "schedules.y.z.overlap",
+        ),
+    ],
+)
+async def test_what_is_wrong_in_one_of_many_is_said_of_the_one(idle: Api, request_line: str, body: Json, path: str):
+    method, _, target = request_line.partition(" ")
+
+    refusal(await idle.client.request(method, target, json=body), 422, "validation_error", path)
+
+
+@pytest.mark.parametrize("wait", ["10", "0.0", "10ms"])
+async def test_digits_in_a_query_are_a_duration(idle: Api, wait: str):
+    job_id = await idle.enqueue(delay="1h")
+
+    assert (await idle.client.get(f"/job/{job_id}", params={"wait": wait})).status_code == 200
+    refusal(await idle.client.get(f"/job/{job_id}?wait=60001"), 422, "validation_error", "wait", "the most is 1m")
+    refusal(await idle.client.get(f"/job/{job_id}?wait=-1"), 422, "validation_error", "wait", "too short")
+    refusal(await idle.client.get(f"/job/{job_id}?wait=1e3"), 422, "validation_error", "wait", "is not a duration")
+
+
+async def test_digits_in_a_query_are_an_instant(idle: Api):
+    job_id = await idle.enqueue(delay="1h", key="7")
+
+    def found(page: httpx.Response) -> list[str]:
+        return [job["id"] for job in page.json()["items"]]
+
+    assert found(await idle.client.get("/job?createdAfter=1795558000&key=7")) == [job_id]
+    assert found(await idle.client.get("/job?createdAfter=4102444800000")) == []
+    assert found(await idle.client.get("/job?createdAfter=4102444800.5")) == []
+    for name in ("createdAfter", "finishedBefore"):
+        refusal(await idle.client.get(f"/job?{name}=soon"), 422, "validation_error", name, "is not an instant")
