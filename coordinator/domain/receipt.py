@@ -17,6 +17,7 @@ leniently: it shares its JSON object with whatever else the function answers (`{
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -78,6 +79,7 @@ _KNOWN_STATUSES = frozenset({*STATUSES, "error"})
 _NO_ERROR = b'{"type":"ReportedFailure","message":"The function gave no error."}'
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_NEGATIVE = re.compile(r"\s*-[\d.]", re.ASCII)
 _HTTP_DATE = re.compile(r"(Mon|Tues?|Wed(nes)?|Thu(rs)?|Fri|Sat(ur)?|Sun)(day)?,? ")
 _ISO_INSTANT = re.compile(r"\d{4}-\d", re.ASCII)
 _WAIT_FORMS = "use seconds such as 2.0, a duration such as 30s, an HTTP-date or an ISO instant"
@@ -208,18 +210,18 @@ def _ending(fields: Fields, status: str, now: int, http_status: int | None) -> E
         case "cancelled":
             return Cancel()
         case "snooze":
-            delay_ms = _retry_after(fields, now)
+            delay_ms = _retry_after(fields, now, http_status)
             if delay_ms is None:
                 raise errors.Invalid("retryAfter", "is missing; a snooze says how long it is to be")
             return Snooze(delay_ms, _limits(fields))
         case "throttled":
-            delay_ms = _retry_after(fields, now)
+            delay_ms = _retry_after(fields, now, http_status)
             return Throttle(THROTTLE_DEFAULT_MS if delay_ms is None else delay_ms, http_status, _limits(fields))
         case _:
             return Failure(
                 error=_error(fields),
                 retryable=_retryable(fields),
-                retry_after_ms=_retry_after(fields, now),
+                retry_after_ms=_retry_after(fields, now, http_status),
                 http_status=http_status,
                 limits=_limits(fields),
             )
@@ -289,8 +291,11 @@ def _retryable(fields: Fields) -> bool:
     return value is not False
 
 
-def _retry_after(fields: Fields, now: int) -> int | None:
+def _retry_after(fields: Fields, now: int, http_status: int | None) -> int | None:
     value = _value(fields, "retryAfter")
+    # As of a result: who posts it can be told, and of who answers it the attempt must not fail for it.
+    if http_status is None and _NEGATIVE.match(str(value)):
+        raise errors.Invalid("retryAfter", f"a wait is from 0 to 24 h, and what is longer is cut; {_WAIT_FORMS}")
     return None if value is None else parse_retry_after(value, now)
 
 
@@ -322,7 +327,7 @@ def _wait_of_text(text: str, now: int, path: str) -> float:
             return when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000 - now
         if _ISO_INSTANT.match(text):
             return parse_instant(text, path) - now
-        return parse_duration(text, path)
+        return parse_duration(text, path, most_ms=sys.maxsize)
     except (errors.Invalid, ValueError, OverflowError):
         raise errors.Invalid(path, f"not a wait; {_WAIT_FORMS}") from None
 
