@@ -1,5 +1,7 @@
 """`POST /job?dryRun=true`: what would be made, and when it would run. Nothing is stored."""
 
+from itertools import accumulate
+
 from litestar import Response
 
 from coordinator.api.answers import job_answer, json_response, schedule_answer
@@ -29,7 +31,13 @@ async def dry_schedule(replica: Replica, schedule: Schedule) -> Response[bytes]:
 
 
 def _answer(made: dict[str, object], runs: list[int], spec: Spec) -> Response[bytes]:
-    # Without the jitter, which is drawn when it is due.
+    return json_response(made | {"nextRuns": [format_instant(at) for at in runs], "retrySchedule": _waits(spec)})
+
+
+def _waits(spec: Spec) -> list[int]:
+    """The waits after failures: without the jitter, which is drawn when it is due, and of calls that take no time."""
     waits = [wait_ms(spec.retry, spec.backoff, attempt, 0) for attempt in range(1, spec.max_attempts)]
-    answer = made | {"nextRuns": [format_instant(at) for at in runs], "retrySchedule": waits}
-    return json_response(answer)
+    if spec.max_retry_ms is None:
+        return waits
+    ends = accumulate(waits)
+    return [wait for wait, end in zip(waits, ends, strict=True) if end <= spec.max_retry_ms]

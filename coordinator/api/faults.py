@@ -52,6 +52,8 @@ def parts(hint: object) -> Iterator[Any]:
 def _told(text: str, path: str, hint: object) -> Invalid:
     """A fault at a path, where something of the type `hint` was to be."""
     if unknown := _UNKNOWN.match(text):
+        if told := _elsewhere_of(hint).get(unknown["field"]):
+            return Invalid(_joined(path, unknown["field"]), told)
         near = difflib.get_close_matches(unknown["field"], _fields_of(hint), 1)
         remedy = f"; did you mean {near[0]}?" if near else ""
         return Invalid(_joined(path, unknown["field"]), f"is not a field{remedy}")
@@ -101,8 +103,16 @@ def _step(hint: object, step: str) -> object:
 
 def _fields_of(hint: object) -> tuple[str, ...]:
     """The fields that an object may have, by the names that callers use."""
-    shapes = [one for one in parts(hint) if isinstance(one, type) and issubclass(one, Struct)]
-    return tuple(name for shape in shapes for name in shape.__struct_encode_fields__)
+    return tuple(name for shape in _shapes_of(hint) for name in shape.__struct_encode_fields__)
+
+
+def _elsewhere_of(hint: object) -> dict[str, str]:
+    """Fields that the object cannot have although callers know them, and what is said of each."""
+    return {name: told for shape in _shapes_of(hint) for name, told in getattr(shape, "elsewhere", {}).items()}
+
+
+def _shapes_of(hint: object) -> list[type[Struct]]:
+    return [one for one in parts(hint) if isinstance(one, type) and issubclass(one, Struct)]
 
 
 def _choices_of(hint: object) -> list[str]:

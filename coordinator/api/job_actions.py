@@ -95,7 +95,11 @@ async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Respo
     if changed.reply == "job_not_found":
         raise job_not_found(job_id)
     if changed.reply == "invalid_state":
-        raise Conflict("invalid_state", f"The job is {changed.state}; {else_}.", state=changed.state)
+        state = changed.state
+        if state == "waiting":
+            # People know three kinds of waiting, which only the clock tells apart.
+            state = (await replica.store.jobs.read(job_id)).state
+        raise Conflict("invalid_state", f"The job is {state}; {else_}.", state=state)
     return json_response(job_answer(await replica.store.jobs.read(job_id)))
 
 

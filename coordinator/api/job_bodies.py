@@ -93,6 +93,8 @@ class NewJobBody(RuleBody, kw_only=True):
 class EditBody(Body):
     """`PATCH /job/:id`. What is left out stays."""
 
+    elsewhere = dict.fromkeys(NewJobBody.__struct_encode_fields__, "cannot be changed; cancel the job and make another")
+
     args: Raw | UnsetType = UNSET
     run_at: Instant | None = None
     delay: Duration | None = None
