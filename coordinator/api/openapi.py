@@ -4,6 +4,7 @@ The paths and methods are read off the routes, so that none is missing. What a r
 `operations`; the schemas are those of the structs that read them.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
@@ -16,11 +17,22 @@ from litestar.routes import BaseRoute, HTTPRoute
 from coordinator import __version__
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request
+from coordinator.api.job_bodies import IDEMPOTENCY_KEY_LIMIT
 from coordinator.api.operations import OPERATIONS, Problem, Shape
 
 Document = dict[str, Any]
 
 _IN_PATH: Document = {"in": "path", "required": True, "schema": {"type": "string"}}
+_NAME_IN_PATH = re.compile(r"\{(\w+)\}")
+_IDEMPOTENCY_KEY: Document = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": IDEMPOTENCY_KEY_LIMIT},
+}
+_REPLAYED: Document = {
+    "description": "Set if the same request was answered so before.",
+    "schema": {"type": "string", "const": "true"},
+}
 _REF = "#/components/schemas/{name}"
 
 
@@ -33,15 +45,16 @@ async def read_openapi(request: Request) -> Response[bytes]:
 def document(routes: Iterable[BaseRoute]) -> Document:
     """The description of these routes. Raises `KeyError` for a handler that is not told here."""
     schemas = _Schemas()
-    paths: Document = {}
+    paths: dict[str, Document] = {}
     for route in routes:
         if isinstance(route, HTTPRoute):
-            paths[route.path_format] = {
-                method.lower(): _described(handler, route, schemas)
-                for handler in route.route_handlers
-                if handler.include_in_schema is not False
-                for method in sorted(handler.http_methods)
-            }
+            for handler in route.route_handlers:
+                if handler.include_in_schema is not False:
+                    path = OPERATIONS[handler.handler_name].path or route.path_format
+                    # HEAD is GET without the body, as everywhere in HTTP.
+                    methods = sorted(handler.http_methods - {"HEAD"})
+                    described = {method.lower(): _described(handler, path, schemas) for method in methods}
+                    paths.setdefault(path, {}).update(described)
     return {
         "openapi": "3.1.0",
         "info": {"title": "coordinator", "version": __version__},
@@ -74,22 +87,29 @@ class _Schemas:
         return [{"name": name, "in": "query", "schema": schema} for name, schema in fields.items()]
 
 
-def _described(handler: HTTPRouteHandler, route: HTTPRoute, schemas: _Schemas) -> Document:
+def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Document:
     told = OPERATIONS[handler.handler_name]
+    in_path = [_IN_PATH | {"name": name} for name in _NAME_IN_PATH.findall(path)]
+    if told.words:
+        in_path[-1]["schema"] = {"type": "string", "enum": list(told.words)}
     described: Document = {
         "operationId": handler.handler_name,
         "summary": (handler.fn.__doc__ or "").partition("\n")[0],
         "parameters": [
-            *(_IN_PATH | {"name": name} for name in route.path_parameters),
+            *in_path,
             *(schemas.parameters(told.query) if told.query else ()),
+            *([_IDEMPOTENCY_KEY] if told.takes_key else ()),
         ],
         "responses": {str(status): _answer(status, shapes, schemas) for status, shapes in told.answers.items()},
         "security": [] if handler.opt.get("public") else [{"bearer": []}],
     }
+    if told.replays:
+        described["responses"][str(told.replays)]["headers"] = {"Idempotency-Replayed": _REPLAYED}
     if told.body:
         content = {"application/json": {"schema": schemas.of([told.body])}}
-        described["requestBody"] = {"required": True, "content": content}
-    refused = (*told.refuses, *(() if handler.opt.get("public") else (401, 403)))
+        described["requestBody"] = {"required": told.has_to_have_body, "content": content}
+    # A parameter that the route does not take is refused by each.
+    refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403))}
     described["responses"] |= {
         str(status): {
             "description": "Refused, and why.",

@@ -29,11 +29,12 @@ def nested(depth: int) -> bytes:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_is_not_found(idle: Api, method: str, path: str):
-    refusal(await idle.client.request(method, path), 404, "not_found", says="/openapi.json")
+    problem = refusal(await idle.client.request(method, path), 404, "not_found", says="/openapi.json")
+    assert problem["title"] == (await idle.client.get("/job/x")).json()["title"] == "Not found"
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("PUT", "/job", "GET, OPTIONS, POST"), ("POST", "/health", "GET, OPTIONS")]
+    ("method", "path", "allowed"), [("PUT", "/job", "GET, OPTIONS, POST"), ("POST", "/health", "GET, HEAD, OPTIONS")]
 )
 async def test_a_wrong_method_is_told_the_right_ones(idle: Api, method: str, path: str, allowed: str):
     answer = await idle.client.request(method, path)
