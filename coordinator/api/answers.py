@@ -7,7 +7,8 @@ from litestar import Response
 
 from coordinator.domain.batch import BatchView
 from coordinator.domain.instants import format_instant
-from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason, State
+from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason, Spec, State
+from coordinator.domain.retry import Backoff
 from coordinator.domain.schedule import Misfire, Overlap
 from coordinator.store.schedules import StoredSchedule
 
@@ -34,7 +35,34 @@ class AttemptAnswer(_Answer):
     error: msgspec.Raw
 
 
-class JobAnswer(_Answer):
+class BackoffAnswer(_Answer):
+    type: str
+    base_ms: int
+    factor: float
+    max_ms: int
+    jitter: float
+
+
+class CallbackAnswer(_Answer):
+    worker: str
+    args: msgspec.Raw
+    queue: str
+
+
+class _AskedAnswer(_Answer, kw_only=True):
+    """What was asked for, of a job and of the runs of a schedule. `backoff` is null where `retry` tells the waits."""
+
+    timeout_ms: int
+    heartbeat_timeout_ms: int | None
+    expires_in_ms: int | None
+    backoff: BackoffAnswer | None
+    retry: list[int] | None
+    max_retry_duration_ms: int | None
+    on_success: CallbackAnswer | None
+    on_failure: CallbackAnswer | None
+
+
+class JobAnswer(_AskedAnswer):
     id: str
     kind: Literal["job"]
     worker: str
@@ -72,7 +100,7 @@ class JobAnswer(_Answer):
     duplicate: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class ScheduleAnswer(_Answer):
+class ScheduleAnswer(_AskedAnswer):
     id: str
     kind: Literal["schedule"]
     name: str | None
@@ -97,7 +125,6 @@ class ScheduleAnswer(_Answer):
     end_at: str | None
     max_runs: int | None
     max_attempts: int
-    timeout_ms: int
     created_at: str | None
     next_run_at: str | None
     last_run_at: str | None
@@ -193,7 +220,30 @@ def job_answer(job: Job) -> JobAnswer:
         last_error=errors[-1] if errors and job.state not in FINAL_STATES - {"dead"} else _NULL,
         attempts=attempts,
         waiting_for=[_reason_answer(reason, job) for reason in job.waiting_for],
+        **_asked(job.spec),
     )
+
+
+def backoff_answer(backoff: Backoff) -> BackoffAnswer:
+    """How the waits grow, as people see it."""
+    return BackoffAnswer(backoff.type, backoff.base_ms, backoff.factor, backoff.max_ms, backoff.jitter)
+
+
+def _asked(spec: Spec) -> dict[str, Any]:
+    return {
+        "timeout_ms": spec.timeout_ms,
+        "heartbeat_timeout_ms": spec.heartbeat_ms,
+        "expires_in_ms": spec.expires_ms,
+        "backoff": backoff_answer(spec.backoff) if spec.retry is None else None,
+        "retry": None if spec.retry is None else list(spec.retry),
+        "max_retry_duration_ms": spec.max_retry_ms,
+        "on_success": _callback_answer(spec.on_success),
+        "on_failure": _callback_answer(spec.on_failure),
+    }
+
+
+def _callback_answer(spec: Spec | None) -> CallbackAnswer | None:
+    return None if spec is None else CallbackAnswer(spec.worker, spec.args, spec.queue)
 
 
 def _reason_answer(reason: Reason, job: Job) -> dict[str, object]:
@@ -261,7 +311,6 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         end_at=format_instant(rule.end_at),
         max_runs=stored.schedule.max_runs,
         max_attempts=spec.max_attempts,
-        timeout_ms=spec.timeout_ms,
         created_at=format_instant(stored.created_at),
         next_run_at=format_instant(stored.next_at),
         last_run_at=format_instant(stored.last_at),
@@ -269,6 +318,7 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         missed=stored.missed,
         skipped=stored.skipped,
         held_run=stored.held,
+        **_asked(spec),
     )
 
 

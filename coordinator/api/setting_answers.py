@@ -1,9 +1,9 @@
 """Answers about what is set: queues, their keys, and workers."""
 
+from coordinator.api.answers import backoff_answer
 from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.instants import format_instant
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
-from coordinator.domain.retry import Backoff
 from coordinator.domain.worker import Worker
 
 
@@ -37,17 +37,6 @@ def _defaults_answer(defaults: QueueDefaults) -> dict[str, object]:
         "maxAttempts": defaults.max_attempts,
         "timeoutMs": defaults.timeout_ms,
         "backoff": None if defaults.backoff is None else backoff_answer(defaults.backoff),
-    }
-
-
-def backoff_answer(backoff: Backoff) -> dict[str, object]:
-    """How waits grow, as people see it."""
-    return {
-        "type": backoff.type,
-        "baseMs": backoff.base_ms,
-        "factor": backoff.factor,
-        "maxMs": backoff.max_ms,
-        "jitter": backoff.jitter,
     }
 
 
