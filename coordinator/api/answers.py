@@ -1,20 +1,24 @@
 """Answers: values of the domain as the JSON of the interface. Instants are ISO 8601 in UTC, nothing is left out."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from litestar import Response
 
-from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.batch import BatchView
 from coordinator.domain.instants import format_instant
-from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason
-from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
-from coordinator.domain.worker import Worker
+from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason, Spec, State
+from coordinator.domain.retry import Backoff
+from coordinator.domain.schedule import Misfire, Overlap
 from coordinator.store.schedules import StoredSchedule
 
 _encoder = msgspec.json.Encoder()
 _NULL = msgspec.Raw(b"null")
+
+OUTCOMES = ("success", "failure", "timeout", "lost", "snoozed", "throttled", "cancelled", "stale")
+JobState = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(get_args(State))})]
+
+Outcome = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(OUTCOMES)})]
 
 
 class _Answer(msgspec.Struct, rename="camel"):
@@ -25,13 +29,40 @@ class AttemptAnswer(_Answer):
     attempt: int
     started_at: str | None
     finished_at: str | None
-    outcome: str
+    outcome: Outcome
     http_status: int | None
     duration_ms: int | None
     error: msgspec.Raw
 
 
-class JobAnswer(_Answer):
+class BackoffAnswer(_Answer):
+    type: str
+    base_ms: int
+    factor: float
+    max_ms: int
+    jitter: float
+
+
+class CallbackAnswer(_Answer):
+    worker: str
+    args: msgspec.Raw
+    queue: str
+
+
+class _AskedAnswer(_Answer, kw_only=True):
+    """What was asked for, of a job and of the runs of a schedule. `backoff` is null where `retry` tells the waits."""
+
+    timeout_ms: int
+    heartbeat_timeout_ms: int | None
+    expires_in_ms: int | None
+    backoff: BackoffAnswer | None
+    retry: list[int] | None
+    max_retry_duration_ms: int | None
+    on_success: CallbackAnswer | None
+    on_failure: CallbackAnswer | None
+
+
+class JobAnswer(_AskedAnswer):
     id: str
     kind: Literal["job"]
     worker: str
@@ -40,7 +71,7 @@ class JobAnswer(_Answer):
     key: str | None
     priority: int
     cost: float
-    state: str
+    state: JobState
     reason: str | None
     attempt: int
     max_attempts: int
@@ -69,12 +100,12 @@ class JobAnswer(_Answer):
     duplicate: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class ScheduleAnswer(_Answer):
+class ScheduleAnswer(_AskedAnswer):
     id: str
     kind: Literal["schedule"]
     name: str | None
     owner: str | None
-    state: str
+    state: Literal["active", "paused", "ended"]
     worker: str
     args: msgspec.Raw
     queue: str
@@ -87,14 +118,13 @@ class ScheduleAnswer(_Answer):
     every_ms: int | None
     timezone: str
     dst: dict[str, str]
-    overlap: str
-    misfire: str
+    overlap: Overlap
+    misfire: Misfire
     misfire_window_ms: int | None
     start_at: str | None
     end_at: str | None
     max_runs: int | None
     max_attempts: int
-    timeout_ms: int
     created_at: str | None
     next_run_at: str | None
     last_run_at: str | None
@@ -106,17 +136,41 @@ class ScheduleAnswer(_Answer):
 
 class ReceiptAnswer(_Answer, omit_defaults=True):
     id: str
-    state: str
+    state: JobState
     accepted: bool
     reason: str | None = None
 
 
 class HeartbeatAnswer(_Answer):
     id: str
-    state: str
+    state: JobState
     accepted: bool
     cancel_requested: bool
     deadline: str | None
+
+
+class DryJobAnswer(_Answer):
+    """`POST /job?dryRun=true`. The waits are in ms."""
+
+    job: JobAnswer
+    next_runs: list[str | None]
+    retry_schedule: list[int]
+
+
+class DryScheduleAnswer(_Answer):
+    """The same of a schedule."""
+
+    job: ScheduleAnswer
+    next_runs: list[str | None]
+    retry_schedule: list[int]
+
+
+class ErasedAnswer(_Answer):
+    """`DELETE`. `cancelled` is how many runs of a schedule were."""
+
+    id: str
+    erased: Literal[True]
+    cancelled: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -166,7 +220,30 @@ def job_answer(job: Job) -> JobAnswer:
         last_error=errors[-1] if errors and job.state not in FINAL_STATES - {"dead"} else _NULL,
         attempts=attempts,
         waiting_for=[_reason_answer(reason, job) for reason in job.waiting_for],
+        **_asked(job.spec),
     )
+
+
+def backoff_answer(backoff: Backoff) -> BackoffAnswer:
+    """How the waits grow, as people see it."""
+    return BackoffAnswer(backoff.type, backoff.base_ms, backoff.factor, backoff.max_ms, backoff.jitter)
+
+
+def _asked(spec: Spec) -> dict[str, Any]:
+    return {
+        "timeout_ms": spec.timeout_ms,
+        "heartbeat_timeout_ms": spec.heartbeat_ms,
+        "expires_in_ms": spec.expires_ms,
+        "backoff": backoff_answer(spec.backoff) if spec.retry is None else None,
+        "retry": None if spec.retry is None else list(spec.retry),
+        "max_retry_duration_ms": spec.max_retry_ms,
+        "on_success": _callback_answer(spec.on_success),
+        "on_failure": _callback_answer(spec.on_failure),
+    }
+
+
+def _callback_answer(spec: Spec | None) -> CallbackAnswer | None:
+    return None if spec is None else CallbackAnswer(spec.worker, spec.args, spec.queue)
 
 
 def _reason_answer(reason: Reason, job: Job) -> dict[str, object]:
@@ -234,7 +311,6 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         end_at=format_instant(rule.end_at),
         max_runs=stored.schedule.max_runs,
         max_attempts=spec.max_attempts,
-        timeout_ms=spec.timeout_ms,
         created_at=format_instant(stored.created_at),
         next_run_at=format_instant(stored.next_at),
         last_run_at=format_instant(stored.last_at),
@@ -242,6 +318,7 @@ def schedule_answer(stored: StoredSchedule) -> ScheduleAnswer:
         missed=stored.missed,
         skipped=stored.skipped,
         held_run=stored.held,
+        **_asked(spec),
     )
 
 
@@ -260,78 +337,4 @@ def batch_answer(view: BatchView) -> dict[str, object]:
         "refused": view.refused,
         "createdAt": format_instant(view.created_at),
         "completedAt": format_instant(view.completed_at),
-    }
-
-
-def queue_answer(view: QueueView) -> dict[str, object]:
-    """A queue as people see it. `latencyMs` is the age of its oldest due job."""
-    settings, circuit = view.settings, view.settings.circuit
-    return {
-        "name": view.name,
-        **view.counts,
-        "latencyMs": 0 if view.oldest_due_at is None else max(0, view.now - view.oldest_due_at),
-        "paused": settings.paused,
-        "blockedUntil": format_instant(view.blocked_until),
-        "concurrency": settings.concurrency,
-        "rate": _rate_answer(settings.rate),
-        "perKey": {"concurrency": settings.per_key.concurrency, "rate": _rate_answer(settings.per_key.rate)},
-        "circuit": None if circuit is None else {"failures": circuit.failures, "openMs": circuit.open_ms},
-        "circuits": [
-            {"worker": found.worker, "failures": found.failures, "openUntil": format_instant(found.open_until)}
-            for found in view.circuits
-        ],
-        "defaults": _defaults_answer(settings.defaults),
-        "owner": settings.owner,
-        "retention": {
-            state: {"ageMs": keep.age_ms, "count": keep.count}
-            for state, keep in (RETENTION_DEFAULTS | settings.retention).items()
-        },
-    }
-
-
-def _defaults_answer(defaults: QueueDefaults) -> dict[str, object]:
-    backoff = defaults.backoff
-    return {
-        "maxAttempts": defaults.max_attempts,
-        "timeoutMs": defaults.timeout_ms,
-        "backoff": None
-        if backoff is None
-        else {
-            "type": backoff.type,
-            "baseMs": backoff.base_ms,
-            "factor": backoff.factor,
-            "maxMs": backoff.max_ms,
-            "jitter": backoff.jitter,
-        },
-    }
-
-
-def key_answer(view: KeyView) -> dict[str, object]:
-    """A key of a queue as people see it."""
-    return {
-        "key": view.key,
-        "tokens": view.tokens,
-        "burst": view.burst,
-        "refillPerSecond": view.refill_per_second,
-        "running": view.running,
-        "waiting": view.waiting,
-        "paused": view.paused,
-        "blockedUntil": format_instant(view.blocked_until),
-    }
-
-
-def _rate_answer(rate: Rate | None) -> dict[str, object] | None:
-    return None if rate is None else {"limit": rate.limit, "periodMs": rate.period_ms, "burst": rate.burst}
-
-
-def worker_answer(name: str, worker: Worker) -> dict[str, object]:
-    """A worker as people see it, without the values of its headers."""
-    return {
-        "name": name,
-        "url": worker.url,
-        "ack": worker.ack,
-        "headers": dict.fromkeys(worker.headers, HIDDEN),
-        "timeoutMs": worker.timeout_ms,
-        "queue": worker.queue,
-        "owner": worker.owner,
     }

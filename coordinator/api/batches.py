@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
-from msgspec import Meta, Raw
+from msgspec import Raw
 from msgspec.structs import replace
 
 from coordinator.api.answers import batch_answer, json_response
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
-from coordinator.api.reading import Body, decode, decode_query
+from coordinator.api.job_bodies import NewJobBody, request_of, start_of
+from coordinator.api.reading import decode
 from coordinator.domain.batch import Batch
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import QUEUE_DEFAULT
@@ -32,25 +32,10 @@ _PUT_OFF_MS = 60_000
 Item = dict[str, Any]
 
 
-class BatchQuery(Body):
-    """`POST /job/batch` has no parameters; a `dryRun` that is passed over would store what was only to be tried."""
-
-
-class BatchBody(Body):
-    """`POST /job/batch`. Each of `jobs` is a body of `POST /job`."""
-
-    jobs: Annotated[list[Raw], Meta(min_length=1, max_length=JOBS_LIMIT)]
-    atomic: bool = False
-    on_complete: CallbackBody | None = None
-    on_success: CallbackBody | None = None
-    on_failure: CallbackBody | None = None
-
-
 @post("/job/batch", request_max_body_size=BODY_LIMIT_BYTES)
 async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     """Accept up to 1000 jobs: 201 if all were made, 207 if some were not; with `atomic` all or none."""
     replica = replica_of(request)
-    decode_query(request.query_params, BatchQuery)
     asked = decode(body, BatchBody)
     batch = Batch(
         on_complete=await callback_asked(replica.directory, asked.on_complete, "onComplete"),

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import EditBody, FilterBody, edited_spec, new_start_of, selection_of
+from coordinator.api.job_bodies import DryRunQuery, EditBody, FilterBody, edited_spec, new_start_of, selection_of
 from coordinator.api.listing import named, read_page
 from coordinator.api.queues import checked_queue
-from coordinator.api.reading import Body, decode
+from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
 from coordinator.engine.bulk import STATES, WAITING, Action, BulkDone, act_on_all
@@ -40,7 +40,9 @@ class BulkBody(Body):
 @post("/job/bulk", status_code=200)
 async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     """Retry, cancel, delete, run or edit all jobs that a filter finds; `dryRun` only counts them."""
+    is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, BulkBody)
+    asked.dry_run |= is_dry
     chosen = selection_of(FilterBody() if isinstance(asked.filter, UnsetType) else asked.filter)
     if chosen == Selection() and not asked.all:
         raise Invalid("filter", 'is empty, which means every job of every queue; say "all": true if that is meant')

@@ -1,8 +1,10 @@
 """`POST /job?dryRun=true`: what would be made, and when it would run. Nothing is stored."""
 
+from itertools import accumulate
+
 from litestar import Response
 
-from coordinator.api.answers import job_answer, json_response, schedule_answer
+from coordinator.api.answers import DryJobAnswer, DryScheduleAnswer, job_answer, json_response, schedule_answer
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import Spec, accepted_job
 from coordinator.domain.recurrence import ticks_after
@@ -17,7 +19,7 @@ async def dry_job(replica: Replica, spec: Spec, run_at: int, delay_ms: int) -> R
     """The job, when it would be called, and the waits after its failures."""
     now = await replica.store.schedules.now()
     job = accepted_job(replica.intake.new_id(spec.queue), spec, max(now + delay_ms, run_at), now)
-    return _answer({"job": job_answer(job)}, [job.run_at], spec)
+    return json_response(DryJobAnswer(job_answer(job), [format_instant(job.run_at)], _waits(spec)))
 
 
 async def dry_schedule(replica: Replica, schedule: Schedule) -> Response[bytes]:
@@ -25,11 +27,14 @@ async def dry_schedule(replica: Replica, schedule: Schedule) -> Response[bytes]:
     new = await replica.schedules.plan(schedule)
     most = _TICKS if schedule.max_runs is None else min(_TICKS, schedule.max_runs)
     ticks = ticks_after(new.schedule.rule, new.created_at, most)
-    return _answer({"job": schedule_answer(new)}, ticks, schedule.spec)
+    runs = [format_instant(tick) for tick in ticks]
+    return json_response(DryScheduleAnswer(schedule_answer(new), runs, _waits(schedule.spec)))
 
 
-def _answer(made: dict[str, object], runs: list[int], spec: Spec) -> Response[bytes]:
-    # Without the jitter, which is drawn when it is due.
+def _waits(spec: Spec) -> list[int]:
+    """The waits after failures: without the jitter, which is drawn when it is due, and of calls that take no time."""
     waits = [wait_ms(spec.retry, spec.backoff, attempt, 0) for attempt in range(1, spec.max_attempts)]
-    answer = made | {"nextRuns": [format_instant(at) for at in runs], "retrySchedule": waits}
-    return json_response(answer)
+    if spec.max_retry_ms is None:
+        return waits
+    ends = accumulate(waits)
+    return [wait for wait, end in zip(waits, ends, strict=True) if end <= spec.max_retry_ms]

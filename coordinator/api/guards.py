@@ -1,10 +1,11 @@
-"""Who may come in, and with what.
+"""Who may come in, with what, and what may be asked in the query.
 
 Without tokens the server listens on loopback only, and then a web page in a browser on this machine is the one who
 might reach it uninvited. It can neither send JSON to a foreign origin without being asked back (which we never allow),
 nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both are refused.
 """
 
+import difflib
 import hmac
 import re
 from ipaddress import ip_address
@@ -13,7 +14,8 @@ from typing import Any
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
-from coordinator.errors import Forbidden, Unauthenticated, UnsupportedMediaType
+from coordinator.api.operations import OPERATIONS
+from coordinator.errors import Forbidden, Invalid, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
@@ -38,6 +40,25 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
         _check_origin(connection)
     if connection.scope.get("method") in _WITH_BODY:
         _check_media_type(connection, has_token=bool(tokens))
+
+
+async def check_query(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Refuse parameters that the route does not take: a `dryRun` that is ignored does what was only to be planned.
+
+    Raises `Invalid`.
+    """
+    told = OPERATIONS.get(handler.handler_name)
+    if told is None:
+        # Not ours: the framework's answer to OPTIONS, or a function that is served beside us.
+        return
+    known = told.query.__struct_encode_fields__ if told.query else ()
+    for name in connection.query_params:
+        # `error~=text` has the tilde in the name.
+        if name.removesuffix("~") in known:
+            continue
+        near = difflib.get_close_matches(name, known, 1)
+        choices = f"these are: {joined(known)}" if known else "there are none"
+        raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
 
 
 def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from litestar import Response, delete, patch, post
 from litestar.params import FromPath, RawBody
 
-from coordinator.api.answers import job_answer, json_response, schedule_answer
+from coordinator.api.answers import ErasedAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_start_of
 from coordinator.api.reading import decode, decode_query
@@ -26,7 +26,7 @@ async def delete_job(request: Request, job_id: FromPath[str]) -> Response[bytes]
         changed = await change(replica, "cancel", job_id)
     match changed.reply:
         case "erased":
-            return json_response({"id": job_id, "erased": True})
+            return json_response(ErasedAnswer(job_id, erased=True))
         case "invalid_state":
             detail = "The job is running; ?force=true asks its function to stop, or wait until the attempt is over."
             raise Conflict("invalid_state", detail, state=changed.state)
@@ -110,7 +110,11 @@ async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Respo
         detail = "Others are still to be told that the job has ended (onFailure, its batch); try again in a moment."
         raise Conflict("invalid_state", detail, state=changed.state)
     if changed.reply == "invalid_state":
-        raise Conflict("invalid_state", f"The job is {changed.state}; {else_}.", state=changed.state)
+        state = changed.state
+        if state == "waiting":
+            # People know three kinds of waiting, which only the clock tells apart.
+            state = (await replica.store.jobs.read(job_id)).state
+        raise Conflict("invalid_state", f"The job is {state}; {else_}.", state=state)
     return json_response(job_answer(await replica.store.jobs.read(job_id)))
 
 
@@ -119,4 +123,4 @@ async def _delete_schedule(replica: Replica, schedule_id: str) -> Response[bytes
         await replica.store.schedules.delete(schedule_id)
     except NotFound:
         raise job_not_found(schedule_id) from None
-    return json_response({"id": schedule_id, "erased": True})
+    return json_response(ErasedAnswer(schedule_id, erased=True))

@@ -93,6 +93,8 @@ class NewJobBody(RuleBody, kw_only=True):
 class EditBody(Body):
     """`PATCH /job/:id`. What is left out stays."""
 
+    elsewhere = dict.fromkeys(NewJobBody.__struct_encode_fields__, "cannot be changed; cancel the job and make another")
+
     args: Raw | UnsetType = UNSET
     run_at: Instant | None = None
     delay: Duration | None = None
@@ -141,7 +143,6 @@ class ListQuery(FilterBody):
 
 def selection_of(body: FilterBody) -> Selection:
     """The jobs that the filter asks for."""
-    after, before = body.created_after, body.finished_before
     return Selection(
         queue=body.queue,
         state=body.state,
@@ -150,10 +151,18 @@ def selection_of(body: FilterBody) -> Selection:
         tag=body.tag,
         schedule_id=body.schedule_id,
         batch_id=body.batch_id,
-        created_after=None if after is None else parse_instant(after, "createdAfter"),
-        finished_before=None if before is None else parse_instant(before, "finishedBefore"),
+        created_after=_bound(body.created_after, "createdAfter"),
+        finished_before=_bound(body.finished_before, "finishedBefore"),
         error=body.error,
     )
+
+
+def _bound(value: Instant | None, path: str) -> int | None:
+    try:
+        return None if value is None else parse_instant(value, path)
+    except Invalid as wrong:
+        # It is no job's time to run.
+        raise Invalid(path, wrong.message) from None
 
 
 def queue_of(body: NewJobBody, worker: Worker) -> str:

@@ -41,10 +41,10 @@ async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
         stored, was_replayed = await replica.schedules.create(schedule, idempotency)
         return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
-    if is_dry:
-        return await dry_job(replica, spec, run_at, delay_ms)
     if asked.batch_id is not None:
         spec = replace(spec, batch_id=await replica.intake.open_batch(asked.batch_id))
+    if is_dry:
+        return await dry_job(replica, spec, run_at, delay_ms)
     taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
     return _taken(taken)
 
@@ -71,7 +71,7 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
         case "already_recorded":
             job = await replica.store.jobs.read(job_id)
             return json_response(ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply))
-    raise await _refused_receipt(replica, job_id, settled.reply)
+    raise await _refused_receipt(replica, job_id, settled.reply, "this receipt is logged and changes nothing")
 
 
 @post("/job/{job_id:str}/heartbeat", status_code=200)
@@ -86,7 +86,7 @@ async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -
     except NotFound:
         beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
     if beaten.reply != "ok":
-        raise await _refused_receipt(replica, job_id, beaten.reply)
+        raise await _refused_receipt(replica, job_id, beaten.reply, "this heartbeat changes nothing")
     deadline = format_instant(beaten.deadline_at)
     answer = HeartbeatAnswer(
         id=job_id, state=beaten.state, accepted=True, cancel_requested=beaten.cancel_requested, deadline=deadline
@@ -94,10 +94,10 @@ async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -
     return json_response(answer)
 
 
-async def _refused_receipt(replica: Replica, job_id: str, reply: str) -> Refusal:
+async def _refused_receipt(replica: Replica, job_id: str, reply: str, effect: str) -> Refusal:
     if reply == "stale_receipt":
         job = await replica.store.jobs.read(job_id)
-        detail = f"The job is {job.state}, attempt {job.tally.attempt}; this receipt is logged and changes nothing."
+        detail = f"The job is {job.state}, attempt {job.tally.attempt}; {effect}."
         return Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
     if await replica.schedules.has(job_id):
         return Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")

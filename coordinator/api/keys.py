@@ -3,19 +3,23 @@
 A key may hold any printable text, slashes too, so it is the rest of the path; what is done to it is the last word.
 """
 
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 from urllib.parse import unquote
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from coordinator.api.answers import json_response, key_answer
+from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import check_key
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import CursorQuery, decode_query
+from coordinator.api.setting_answers import key_answer
 from coordinator.domain.ids import shard_of_queue
 from coordinator.errors import NotFound
+
+Action = Literal["pause", "resume", "reset"]
+ACTIONS: tuple[str, ...] = get_args(Action)
 
 
 @get("/queue/{name:str}/key")
@@ -40,9 +44,9 @@ async def change_key(request: Request, name: FromPath[str]) -> Response[bytes]:
     """Pause or resume a key, or forget what is held against it (`reset`: a full bucket, nothing blocks)."""
     replica = replica_of(request)
     key, _, action = _rest_of_path(request, name).rpartition("/")
-    if action not in {"pause", "resume", "reset"}:
+    if action not in ACTIONS:
         raise NotFound("not_found", "What is done to a key is the last word of the path: /pause, /resume or /reset.")
-    act = cast("Literal['pause', 'resume', 'reset']", action)
+    act = cast("Action", action)
     due_in_ms = await replica.store.queues.change_key(checked_queue(name), check_key(key), act)
     replica.wake(shard_of_queue(name, replica.store.shards), due_in_ms)
     return json_response(key_answer(await replica.store.queues.read_key(name, key)))

@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 
 from coordinator.api.context import Request
 from coordinator.api.reading import BODY_LIMIT_BYTES
-from coordinator.errors import Refusal, StoreUnavailable, Unauthenticated
+from coordinator.errors import Refusal, StoreUnavailable, TooLarge, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and "client disconnected" not in error.detail:
         return fail(request, error)
     body: dict[str, object] = {
-        "title": HTTPStatus(status).phrase,
+        "title": TooLarge.title if status == TooLarge.status else HTTPStatus(status).phrase.capitalize(),
         "status": status,
         "code": _CODES.get(status, "bad_request"),
         "detail": error.detail,

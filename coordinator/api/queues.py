@@ -5,10 +5,11 @@ import re
 from litestar import Response, delete, get, post, put
 from litestar.params import FromPath, RawBody
 
-from coordinator.api.answers import json_response, queue_answer
+from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.reading import QUEUE_NAME, decode
+from coordinator.api.setting_answers import queue_answer
 from coordinator.domain.ids import shard_of_queue
 from coordinator.engine.replica import DIRECTORY_CHANGED
 from coordinator.errors import Conflict, Invalid, NotFound

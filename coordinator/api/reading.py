@@ -4,15 +4,15 @@ A field that we do not know is refused, with the nearest one we do: a misspelt o
 itself much later, and elsewhere.
 """
 
-import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
-from coordinator.errors import BadRequest, Invalid
+from coordinator.api.faults import fault, parts
+from coordinator.errors import BadRequest
 
 ARGS_LIMIT_BYTES = 256 * 1024
 BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
@@ -34,10 +34,9 @@ QueueName = Annotated[str, Meta(pattern=QUEUE_NAME)]
 Duration = int | float | str
 Instant = int | float | str
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`")
-_MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{]|[\]}])', re.DOTALL)
-_AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
+_TEXT_OR_NUMBER = {int, float, str}
+_NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 
 
 class Body(Struct, forbid_unknown_fields=True, rename="camel"):
@@ -62,7 +61,7 @@ def decode(raw: bytes, shape: type[Shape]) -> Shape:
         body = msgspec.json.decode(raw, type=shape)
         check_nesting(raw)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), shape) from None
+        raise fault(str(error), shape, raw) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
     return body
@@ -81,41 +80,24 @@ def check_nesting(raw: bytes) -> None:
 
 
 def decode_query(given: Mapping[str, str], shape: type[Shape]) -> Shape:
-    """The query parameters as `shape`. Raises `Invalid`."""
+    """The query parameters as `shape`. Raises `Invalid`.
+
+    A query is all text. Where a body has a number or a text, digits are the number: `wait=1000`.
+    """
+    hints = {field.encode_name: set(parts(field.type)) for field in msgspec.structs.fields(shape)}
+    read = {
+        name: _number(text) if hints.get(name, set()) >= {int, float, str} else text for name, text in given.items()
+    }
     try:
-        return msgspec.convert(dict(given), shape, strict=False)
+        return msgspec.convert(read, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), shape) from None
+        raise fault(str(error), shape) from None
 
 
-def _invalid(message: str, shape: type[Struct]) -> Invalid:
-    found = _AT.match(message)
-    text, path = (found["message"], found["path"] or "") if found else (message, "")
-    if unknown := _UNKNOWN.match(text):
-        near = difflib.get_close_matches(unknown["field"], _fields_at(shape, path), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return Invalid(_joined(path, unknown["field"]), f"is not a field{hint}")
-    if missing := _MISSING.match(text):
-        return Invalid(_joined(path, missing["field"]), "is required")
-    if "{1,64}$" in text:
-        return Invalid(path, "is not a tag: up to 64 characters without spaces and commas")
-    if "matching regex" in text:
-        names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
-        return Invalid(path, f"is not a name: {names}")
-    return Invalid(path or "body", text[:1].lower() + text[1:])
-
-
-def _fields_at(shape: type[Struct], path: str) -> tuple[str, ...]:
-    """The fields that the object at this path may have, by the names that callers use."""
-    for name in filter(None, path.split(".")):
-        hints = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
-        inner = [hint for hint in get_args(hints.get(name.partition("[")[0])) if isinstance(hint, type)]
-        shape = next((hint for hint in inner if issubclass(hint, Struct)), Body)
-    return shape.__struct_encode_fields__
-
-
-def _joined(path: str, field: str) -> str:
-    return f"{path}.{field}" if path else field
+def _number(text: str) -> int | float | str:
+    if not _NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)
 
 
 def camels(fields: Mapping[str, object]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from litestar import Response, get
+from litestar import HttpMethod, Response, route
 
 from coordinator import __version__
 from coordinator.api.answers import json_response
@@ -14,15 +14,22 @@ _READY_LIMIT_S = 0.5
 """A probe that waits for a dead Redis is no probe."""
 
 
-@get("/health", opt=PUBLIC)
+# HEAD is answered as GET: the server itself sends no body then.
+_METHODS = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+@route("/health", http_method=_METHODS, opt=PUBLIC)
 async def health() -> Response[bytes]:
     """The process lives."""
     return json_response({"status": "ok", "version": __version__})
 
 
-@get("/ready")
+@route("/ready", http_method=_METHODS)
 async def ready(request: Request) -> Response[bytes]:
-    """Redis answers and runs our scripts. Raises `StoreUnavailable`."""
+    """Redis answers and runs our scripts.
+
+    Raises `StoreUnavailable`.
+    """
     replica = replica_of(request)
     if replica.is_stopping:
         raise StoreUnavailable("stopping", "This replica is stopping; ask another.")

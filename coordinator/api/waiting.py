@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
-from coordinator.api.reading import Body, decode_query
+from coordinator.api.reading import Body, Duration, decode_query
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.store.jobs import JobStore
@@ -22,7 +22,7 @@ _PAUSE_S, _PAUSE_MOST_S = 0.02, 0.5
 class WaitQuery(Body):
     """`?wait=30s`."""
 
-    wait: str | None = None
+    wait: Duration | None = None
 
 
 def wait_of(given: Mapping[str, str]) -> int:

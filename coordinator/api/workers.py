@@ -6,9 +6,10 @@ from litestar import Response, delete, get, put
 from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
-from coordinator.api.answers import json_response, worker_answer
+from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.reading import NAME, decode
+from coordinator.api.setting_answers import worker_answer
 from coordinator.api.worker_bodies import WorkerBody, worker_of
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import DIRECTORY_CHANGED

@@ -4,6 +4,7 @@
 |---------------------------------------------------|------------------------|--------------------|
 | refused, DNS, TLS, connect time-out               | failure                | failure            |
 | 2xx with a JSON body of a known `status`          | inline receipt         | inline receipt     |
+| the same of more than is read, success at first   | success                | success            |
 | 202                                               | wait for the receipt   | wait               |
 | any other 2xx                                     | wait for the receipt   | success            |
 | 429, or 503 that says when                        | throttled              | throttled          |
@@ -20,6 +21,7 @@ The `type` of an error is a stable word: `ConnectError`, `DNSError`, `TLSError`,
 `InvalidHeader`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`, `InvalidReceipt`.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -32,11 +34,14 @@ from coordinator.domain.receipt import (
     THROTTLE_DEFAULT_MS,
     parse_retry_after,
     read_inline_receipt,
+    too_large_result,
 )
 from coordinator.domain.worker import Ack
 
-BODY_LIMIT_BYTES = 64 * 1024
-"""What is read of an answer. A receipt that does not fit is no receipt."""
+BODY_LIMIT_BYTES = 1024 * 1024
+"""What is read of an answer. Of what does not fit only the beginning can be a receipt, if it says success."""
+
+_CUT_SUCCESS = re.compile(rb'\s*\{\s*"status"\s*:\s*"success"\s*,')
 
 EXCERPT_LIMIT_BYTES = 1024
 MESSAGE_LIMIT = 512
@@ -96,17 +101,19 @@ def error_bytes(error_type: str, message: str, body: str = "") -> JsonBytes:
 
 
 def _read_success(status: int, body: bytes, ack: Ack, now: int) -> Outcome:
-    if 0 < len(body) <= BODY_LIMIT_BYTES:
-        try:
-            receipt = read_inline_receipt(body, now, status)
-        except errors.Refusal as why:
-            return Failure(error_bytes("InvalidReceipt", why.detail), http_status=status)
-        if receipt is not None:
-            return receipt
     # 202 promises nothing but that the work was taken on; so does every 2xx where only receipts count.
-    if status == HTTPStatus.ACCEPTED or ack == "receipt":
-        return Delivered(status)
-    return Success(http_status=status)
+    waits = status == HTTPStatus.ACCEPTED or ack == "receipt"
+    if len(body) > BODY_LIMIT_BYTES:
+        if _CUT_SUCCESS.match(body):
+            return Success(too_large_result(len(body)), status)
+        return Delivered(status) if waits else Success(http_status=status)
+    try:
+        receipt = read_inline_receipt(body, now, status)
+    except errors.Refusal as why:
+        return Failure(error_bytes("InvalidReceipt", why.detail), http_status=status)
+    if receipt is None or (isinstance(receipt, Delivered) and receipt.beat is None and not waits):
+        return Delivered(status) if waits else Success(http_status=status)
+    return receipt
 
 
 def _is_final(status: int, headers: Mapping[str, str]) -> bool:

@@ -1,7 +1,7 @@
 """One call of a cloud function, from its URL and body to an `Outcome`.
 
 ```
- Call ─▶ check ─▶ send ─▶ headers ─▶ at most 64 KiB of body ─▶ read_answer ─▶ Outcome
+ Call ─▶ check ─▶ send ─▶ headers ─▶ at most 1 MiB of body ─▶ read_answer ─▶ Outcome
           │        │         └───────────┴─ broke: may have run        ▲
           └────────┴─ broke: surely not run                            │
  └────────────── its limit in all; then timed out ─────────────────────┘
@@ -26,7 +26,7 @@ from typing import cast
 import httpx
 
 from coordinator import __version__
-from coordinator.calling.answer import BODY_LIMIT_BYTES, lost, not_sent, read_answer, timed_out
+from coordinator.calling.answer import BODY_LIMIT_BYTES, EXCERPT_LIMIT_BYTES, lost, not_sent, read_answer, timed_out
 from coordinator.calling.transport import CONNECT_TIMEOUT_S
 from coordinator.domain.outcome import Outcome, Unsent
 from coordinator.domain.worker import Ack
@@ -129,7 +129,8 @@ class Caller:
     async def _exchange(self, request: httpx.Request, ack: Ack) -> Outcome:
         response = await self._transport.handle_async_request(request)
         # The type allows synchronous streams as well, which no asynchronous transport has.
-        body, broke = await _read_body(cast("httpx.AsyncByteStream", response.stream))
+        limit = BODY_LIMIT_BYTES if response.is_success else EXCERPT_LIMIT_BYTES
+        body, broke = await _read_body(cast("httpx.AsyncByteStream", response.stream), limit)
         if broke is not None and response.is_success:
             # Of a failure the status says enough; what a success means stands in the body.
             return lost(ack, _lost_message(broke), response.status_code)
@@ -145,7 +146,7 @@ class _UnsendableError(Exception):
         self.message = message
 
 
-async def _read_body(stream: httpx.AsyncByteStream) -> tuple[bytes, httpx.TransportError | None]:
+async def _read_body(stream: httpx.AsyncByteStream, limit: int) -> tuple[bytes, httpx.TransportError | None]:
     """The body as far as it came and as far as we read, and what broke it off if something did."""
     body: list[bytes] = []
     size = 0
@@ -154,7 +155,7 @@ async def _read_body(stream: httpx.AsyncByteStream) -> tuple[bytes, httpx.Transp
         async for chunk in chunks:
             body.append(chunk)
             size += len(chunk)
-            if size > BODY_LIMIT_BYTES:
+            if size > limit:
                 if isinstance(chunks, AsyncGenerator):
                     await chunks.aclose()
                 break

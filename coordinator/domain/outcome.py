@@ -75,10 +75,24 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """The function goes on. `progress` is 0 to 100; `extend_ms` is how long it still needs, from now."""
+
+    progress: float | None = None
+    message: str = ""
+    extend_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
-    """The function has the job, or may have it: only its receipt or the deadline can end the attempt."""
+    """The function has the job, or may have it: only its receipt or the deadline can end the attempt.
+
+    `beat` is what it said of how far it is; `note` tells people what in its answer was not understood.
+    """
 
     http_status: int | None = None
+    beat: Beat | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +100,6 @@ class Unsent:
     """No byte of the call left this replica, for a reason of our own: the attempt is given back."""
 
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """The function goes on. `progress` is 0 to 100; `extend_ms` is how long it still needs, from now."""
-
-    progress: float | None = None
-    message: str = ""
-    extend_ms: int | None = None
 
 
 Ending = Success | Failure | Snooze | Throttle | Cancel

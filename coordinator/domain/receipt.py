@@ -17,6 +17,7 @@ leniently: it shares its JSON object with whatever else the function answers (`{
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -56,6 +57,9 @@ RETRY_AFTER_LIMIT_MS = 86_400_000
 THROTTLE_DEFAULT_MS = 5_000
 """The wait when nobody says how long. With a thousand throttles allowed, a job bears 80 minutes of this."""
 
+NOTE_LIMIT = 64
+"""Characters of what was not understood that people are told."""
+
 STATUSES = ("success", "failure", "cancelled", "snooze", "throttled", "running")
 
 _FIELDS = (
@@ -75,6 +79,7 @@ _KNOWN_STATUSES = frozenset({*STATUSES, "error"})
 _NO_ERROR = b'{"type":"ReportedFailure","message":"The function gave no error."}'
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_NEGATIVE = re.compile(r"\s*-[\d.]", re.ASCII)
 _HTTP_DATE = re.compile(r"(Mon|Tues?|Wed(nes)?|Thu(rs)?|Fri|Sat(ur)?|Sun)(day)?,? ")
 _ISO_INSTANT = re.compile(r"\d{4}-\d", re.ASCII)
 _WAIT_FORMS = "use seconds such as 2.0, a duration such as 30s, an HTTP-date or an ISO instant"
@@ -123,7 +128,7 @@ def parse_receipt(body: bytes, now: int) -> Receipt | Heartbeat:
 
 
 def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Delivered | None:
-    """The receipt inside a 2xx answer, or None if the body is not one.
+    """The receipt inside a 2xx answer, or None if the body has no status at all; a `Delivered` notes an unknown one.
 
     Raises `Invalid` or `TooLarge` if it is a receipt but cannot be understood.
     """
@@ -133,11 +138,28 @@ def read_inline_receipt(body: bytes, now: int, http_status: int) -> Ending | Del
     except errors.Refusal:
         return None
     if status == "running":
-        # A function that says that it goes on has surely not finished, however its answers are to be read.
-        return Delivered(http_status)
+        return _going_on(fields, http_status)
     if not isinstance(status, str) or status not in _KNOWN_STATUSES:
-        return None
+        return None if status is None else Delivered(http_status, note=_unknown_status(bytes(fields["status"])))
     return _ending(fields, status, now, http_status)
+
+
+def too_large_result(size: int) -> JsonBytes:
+    """Stands for a result that is not kept. The work is done: to drop its success would have it done again."""
+    return msgspec.json.encode({"tooLarge": size, "limit": RESULT_LIMIT_BYTES})
+
+
+def _going_on(fields: Fields, http_status: int) -> Delivered:
+    """A function that says that it goes on has surely not finished, however its answers are to be read."""
+    try:
+        return Delivered(http_status, beat=_beat(fields))
+    except errors.Refusal as why:
+        return Delivered(http_status, beat=Beat(), note=f"with a heartbeat that is not one: {why.detail[:NOTE_LIMIT]}")
+
+
+def _unknown_status(raw: JsonBytes) -> str:
+    text = raw.decode()
+    return f"with the status {text if len(text) <= NOTE_LIMIT else f'{text[:NOTE_LIMIT]}…'}"
 
 
 def parse_heartbeat(body: bytes, now: int) -> Heartbeat:
@@ -184,22 +206,22 @@ def kept_error(raw: JsonBytes) -> JsonBytes:
 def _ending(fields: Fields, status: str, now: int, http_status: int | None) -> Ending:
     match status:
         case "success":
-            return Success(_result(fields), http_status, _limits(fields))
+            return Success(_result(fields, is_inline=http_status is not None), http_status, _limits(fields))
         case "cancelled":
             return Cancel()
         case "snooze":
-            delay_ms = _retry_after(fields, now)
+            delay_ms = _retry_after(fields, now, http_status)
             if delay_ms is None:
                 raise errors.Invalid("retryAfter", "is missing; a snooze says how long it is to be")
             return Snooze(delay_ms, _limits(fields))
         case "throttled":
-            delay_ms = _retry_after(fields, now)
+            delay_ms = _retry_after(fields, now, http_status)
             return Throttle(THROTTLE_DEFAULT_MS if delay_ms is None else delay_ms, http_status, _limits(fields))
         case _:
             return Failure(
                 error=_error(fields),
                 retryable=_retryable(fields),
-                retry_after_ms=_retry_after(fields, now),
+                retry_after_ms=_retry_after(fields, now, http_status),
                 http_status=http_status,
                 limits=_limits(fields),
             )
@@ -236,10 +258,13 @@ def _progress(fields: Fields) -> float | None:
     return value
 
 
-def _result(fields: Fields) -> JsonBytes | None:
+def _result(fields: Fields, *, is_inline: bool) -> JsonBytes | None:
     if not _given(fields, "result"):
         return None
     raw = bytes(fields["result"])
+    if len(raw) > RESULT_LIMIT_BYTES and is_inline:
+        # Who posts it can be told, and send another; nobody hears an answer to an answer.
+        return too_large_result(len(raw))
     if len(raw) > RESULT_LIMIT_BYTES:
         raise errors.TooLarge(
             "payload_too_large",
@@ -266,8 +291,11 @@ def _retryable(fields: Fields) -> bool:
     return value is not False
 
 
-def _retry_after(fields: Fields, now: int) -> int | None:
+def _retry_after(fields: Fields, now: int, http_status: int | None) -> int | None:
     value = _value(fields, "retryAfter")
+    # As of a result: who posts it can be told, and of who answers it the attempt must not fail for it.
+    if http_status is None and _NEGATIVE.match(str(value)):
+        raise errors.Invalid("retryAfter", f"a wait is from 0 to 24 h, and what is longer is cut; {_WAIT_FORMS}")
     return None if value is None else parse_retry_after(value, now)
 
 
@@ -299,7 +327,7 @@ def _wait_of_text(text: str, now: int, path: str) -> float:
             return when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000 - now
         if _ISO_INSTANT.match(text):
             return parse_instant(text, path) - now
-        return parse_duration(text, path)
+        return parse_duration(text, path, most_ms=sys.maxsize)
     except (errors.Invalid, ValueError, OverflowError):
         raise errors.Invalid(path, f"not a wait; {_WAIT_FORMS}") from None
 

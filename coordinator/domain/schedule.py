@@ -102,7 +102,7 @@ def run_of(schedule: Schedule, schedule_id: str, at: int) -> Spec:
 
 
 def _ticks_to_run(schedule: Schedule, expected: int, now: int) -> tuple[int, ...]:
-    most = 1 if schedule.misfire == "one" else CATCH_UP_LIMIT
+    most = CATCH_UP_LIMIT if schedule.misfire == "all" else 1
     oldest = _oldest_to_run(schedule, now)
     # Newest first: a schedule of every second that was down for a year costs no more than one of last minute.
     ticks: list[int] = []

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
+from coordinator.domain.receipt import Heartbeat
 from coordinator.engine.calls import UNREADABLE_ERROR, call_for, unknown_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
-from coordinator.engine.settler import Settler
+from coordinator.engine.settler import Settler, token_of
 from coordinator.errors import StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
 
@@ -174,9 +175,8 @@ class Dispatcher:
         try:
             outcome = await self._call(attempt)
             match outcome:
-                case Delivered(http_status=status):
-                    answered = "the connection broke" if status is None else str(status)
-                    await self._insist(lambda: self._detaching.submit(shard, (attempt, answered)))
+                case Delivered() as delivered:
+                    await self._leave(shard, attempt, delivered)
                 case Unsent(reason=reason):
                     log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
                     self._unsent.add(_key(attempt))
@@ -191,6 +191,13 @@ class Dispatcher:
             if not self._is_cut_off:
                 self._unsent.discard(_key(attempt))
                 self._leases.drop(shard, attempt)
+
+    async def _leave(self, shard: int, attempt: Attempt, delivered: Delivered) -> None:
+        """Only a receipt or the deadline ends it now; how far it is, and until when, its answer may have told."""
+        if delivered.beat is not None:
+            heartbeat = Heartbeat(delivered.beat, token=token_of(attempt))
+            await self._insist(lambda: self._settler.beat(attempt.job_id, heartbeat))
+        await self._insist(lambda: self._detaching.submit(shard, (attempt, delivered)))
 
     async def _call(self, attempt: Attempt) -> Outcome:
         try:
@@ -215,10 +222,18 @@ class Dispatcher:
             else:
                 return
 
-    async def _detach(self, shard: int, delivered: Sequence[tuple[Attempt, str]]) -> list[None]:
-        attempts, answered = zip(*delivered, strict=True)
-        await self._jobs.detach(shard, attempts, answered)
-        return [None] * len(delivered)
+    async def _detach(self, shard: int, left: Sequence[tuple[Attempt, Delivered]]) -> list[None]:
+        rows = [(attempt, told) for attempt, delivered in left for told in _told_of(delivered)]
+        await self._jobs.detach(shard, [attempt for attempt, _ in rows], [told for _, told in rows])
+        return [None] * len(left)
+
+
+def _told_of(delivered: Delivered) -> tuple[str, ...]:
+    """What came of the call, for people. The last stays; a bare status is what the script knows an acceptance by."""
+    if delivered.http_status is None:
+        return ("the connection broke",)
+    status = str(delivered.http_status)
+    return (status, f"{status}, {delivered.note}") if delivered.note else (status,)
 
 
 def _key(attempt: Attempt) -> tuple[str, str]:

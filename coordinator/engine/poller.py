@@ -37,7 +37,9 @@ def lapse(found: Expired) -> Failure:
         error = {"type": "Lost", "message": "The replica that claimed the job stopped renewing its lease."}
         return Failure(msgspec.json.encode(error), kind="lost")
     told = f"; the call was answered: {found.answered}" if found.answered else ""
-    error = {"type": "Timeout", "message": f"No receipt came before the deadline{told}."}
+    silence_ms = found.attempt.spec.heartbeat_ms
+    heard = f", at the latest {silence_ms / 1000:g} s after the last heartbeat" if silence_ms else ""
+    error = {"type": "Timeout", "message": f"No receipt came before the deadline{heard}{told}."}
     status = int(found.answered) if found.answered.isdigit() else None
     return Failure(msgspec.json.encode(error), kind="timeout", http_status=status)
 

@@ -108,7 +108,7 @@ async def test_what_is_wrong_in_a_batch_is_told_and_the_rest_runs(api: Api):
 async def test_a_batch_is_not_tried_only(api: Api):
     answer = await api.post("/job/batch?dryRun=true", {"jobs": [{"worker": "a"}]})
 
-    refusal(answer, 422, "validation_error", "dryRun", "is not a field")
+    refusal(answer, 422, "validation_error", "dryRun", "is not a parameter here")
     assert (await api.client.get("/job")).json()["items"] == []
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.api.conftest import Start
-from tests.api.harness import ACCEPTED, JSON, SILENCE, SUCCESS, Api, Function, Reply, eventually
+from tests.api.harness import ACCEPTED, JSON, SILENCE, SUCCESS, Api, Function, Json, Reply, eventually
 
 FIXED = {"type": "fixed", "base": "1h", "jitter": 0}
 
@@ -137,6 +137,41 @@ async def test_an_answered_success_brings_its_result(api: Api, function: Functio
     (entry,) = job["attempts"]
     assert (entry["attempt"], entry["outcome"], entry["error"]) == (1, "success", None)
     assert (entry["startedAt"], entry["finishedAt"]) == (job["startedAt"], job["finishedAt"])
+
+
+async def test_an_answered_success_counts_although_its_result_is_too_large(api: Api, function: Function):
+    function.replies(Reply(200, b'{"status":"success","result":"' + b"x" * 70_000 + b'"}'))
+
+    job = await api.until(await api.enqueue(), "succeeded")
+
+    assert job["result"] == {"tooLarge": 70_002, "limit": 65_536}
+
+
+async def test_an_answer_that_it_goes_on_is_a_heartbeat(api: Api, function: Function):
+    function.replies(Reply(200, b'{"status":"running","progress":40,"message":"page 4","extend":"2h"}'))
+    job_id = await api.enqueue(timeout="1m")
+
+    async def left() -> Json | None:
+        job = await api.job(job_id)
+        return job if job["answered"] else None
+
+    job = await eventually(left)
+
+    assert (job["state"], job["progress"], job["message"], job["answered"]) == ("running", 40, "page 4", "200")
+    assert 7199 <= (instant(job["deadline"]) - instant(job["startedAt"])).total_seconds() <= 7215
+    assert (await api.receipt(job_id, status="success")).json()["state"] == "succeeded"
+
+
+async def test_a_status_that_is_none_of_ours_is_told(api: Api, function: Function):
+    function.replies(Reply(200, b'{"status":"succes"}'))
+    job_id = await api.enqueue(timeout="1s", backoff=FIXED)
+
+    job = await api.until(job_id, "retrying")
+
+    assert job["lastError"] == {
+        "type": "Timeout",
+        "message": 'No receipt came before the deadline; the call was answered: 200, with the status "succes".',
+    }
 
 
 async def test_after_202_the_receipt_is_waited_for(api: Api, function: Function):

@@ -13,47 +13,63 @@ def after(job: Json, ms: int) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+ASKED_DEFAULTS = {
+    "timeoutMs": 900_000,
+    "heartbeatTimeoutMs": None,
+    "expiresInMs": None,
+    "backoff": {"type": "exponential", "baseMs": 15_000, "factor": 2, "maxMs": 3_600_000, "jitter": 0.1},
+    "retry": None,
+    "maxRetryDurationMs": None,
+    "onSuccess": None,
+    "onFailure": None,
+}
+
+
 async def test_a_job_with_nothing_but_a_worker_has_the_defaults(api: Api, function: Function):
     function.hold()
 
     made = (await api.post("/job", {"worker": "send-email"})).json()
 
-    assert made == {
-        "id": made["id"],
-        "kind": "job",
-        "worker": "send-email",
-        "args": {},
-        "queue": "default",
-        "key": None,
-        "priority": 5,
-        "cost": 1,
-        "waitingFor": [],
-        "batchId": None,
-        "tags": [],
-        "meta": {},
-        "unique": None,
-        "progress": None,
-        "message": None,
-        "cancelRequested": False,
-        "state": "queued",
-        "reason": None,
-        "attempt": 0,
-        "maxAttempts": 10,
-        "snoozes": 0,
-        "throttles": 0,
-        "createdAt": made["createdAt"],
-        "runAt": made["createdAt"],
-        "startedAt": None,
-        "deadline": None,
-        "finishedAt": None,
-        "answered": None,
-        "nextAttemptAt": made["createdAt"],
-        "scheduledFor": None,
-        "scheduleId": None,
-        "result": None,
-        "lastError": None,
-        "attempts": [],
-    }
+    assert (
+        made
+        == {
+            "id": made["id"],
+            "kind": "job",
+            "worker": "send-email",
+            "args": {},
+            "queue": "default",
+            "key": None,
+            "priority": 5,
+            "cost": 1,
+            "waitingFor": [],
+            "batchId": None,
+            "tags": [],
+            "meta": {},
+            "unique": None,
+            "progress": None,
+            "message": None,
+            "cancelRequested": False,
+            "state": "queued",
+            "reason": None,
+            "attempt": 0,
+            "maxAttempts": 10,
+            "snoozes": 0,
+            "throttles": 0,
+            "createdAt": made["createdAt"],
+            "runAt": made["createdAt"],
+            "startedAt": None,
+            "deadline": None,
+            "finishedAt": None,
+            "answered": None,
+            "nextAttemptAt": made["createdAt"],
+            "scheduledFor": None,
+            "scheduleId": None,
+            "result": None,
+            "lastError": None,
+            "attempts": [],
+        }
+        | ASKED_DEFAULTS
+    )
 
 
 async def test_what_was_answered_is_what_is_read(api: Api):
@@ -63,6 +79,33 @@ async def test_what_was_answered_is_what_is_read(api: Api):
 
     assert await api.job(made["id"]) == made
     assert (made["queue"], made["maxAttempts"], made["args"]) == ("mail", 3, [1, {"a": None}])
+
+
+@pytest.mark.parametrize("rule", [{}, {"every": "1h"}], ids=["job", "schedule"])
+async def test_what_was_asked_for_is_shown(idle: Api, rule: Json):
+    fields = {"heartbeatTimeout": "30s", "expiresIn": "1h", "maxRetryDuration": "2h", "timeout": "5m"}
+    waits: Json = {"backoff": {"type": "linear", "base": "5s", "max": "1m", "jitter": 0}}
+    after: Json = {"onSuccess": {"worker": "b"}, "onFailure": {"worker": "c", "args": [1.0], "queue": "alarms"}}
+
+    shown = await idle.job(await idle.enqueue(**fields, **waits, **after, **rule))
+
+    asked = {
+        "timeoutMs": 300_000,
+        "heartbeatTimeoutMs": 30_000,
+        "expiresInMs": 3_600_000,
+        "backoff": {"type": "linear", "baseMs": 5000, "factor": 2, "maxMs": 60_000, "jitter": 0},
+        "retry": None,
+        "maxRetryDurationMs": 7_200_000,
+        "onSuccess": {"worker": "b", "args": {}, "queue": "default"},
+        "onFailure": {"worker": "c", "args": [1.0], "queue": "alarms"},
+    }
+    assert {name: shown[name] for name in asked} == asked
+
+
+async def test_a_timetable_is_shown_in_place_of_the_backoff(idle: Api):
+    shown = await idle.job(await idle.enqueue(retry=["1s", "5m"]))
+
+    assert (shown["retry"], shown["backoff"], shown["maxAttempts"]) == ([1000, 300_000], None, 3)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +157,7 @@ async def test_a_schedule_shows_all_that_it_was_given(api: Api):
     made = (await api.post("/job", {"worker": "report", "args": {"n": 1}} | asked)).json()
 
     read = await api.job(made["id"])
-    assert read | {"createdAt": None} == {
+    assert read | {"createdAt": None} == ASKED_DEFAULTS | {
         "id": made["id"],
         "kind": "schedule",
         "name": None,
@@ -221,7 +264,7 @@ SCHEDULE_ONLY = "is for schedules; give it with cron or every"
             "leaves no tick",
         ),
         ({"cron": "@daily", "startAt": "9999-12-31T12:00:00Z"}, "validation_error", "startAt", "leaves no tick"),
-        ({"cron": "@daily", "misfire": "never"}, "validation_error", "misfire", "invalid enum value"),
+        ({"cron": "@daily", "misfire": "never"}, "validation_error", "misfire", "none of one, skip, all"),
         ({"cron": "@daily", "maxRuns": 0}, "validation_error", "maxRuns", ">= 1"),
         ({"every": "999ms"}, "validation_error", "every", "the least is 1s"),
         ({"misfire": "one"}, "validation_error", "misfire", SCHEDULE_ONLY),
@@ -249,7 +292,7 @@ SCHEDULE_ONLY = "is for schedules; give it with cron or every"
         ({"unique": ""}, "validation_error", "unique", "length >= 1"),
         ({"unique": {"by": ["state"]}}, "validation_error", "unique.by", "none of these: worker"),
         ({"unique": {"by": ["args.id"]}}, "validation_error", "unique.by", "has not: args.id"),
-        ({"unique": {"by": ["worker"], "states": "x"}}, "validation_error", "unique.states", "invalid enum"),
+        ({"unique": {"by": ["worker"], "states": "x"}}, "validation_error", "unique.states", "none of waiting,"),
         ({"timeout": "999ms"}, "validation_error", "timeout", "the least is 1s"),
         ({"timeout": "25h"}, "validation_error", "timeout", "the most is 1d"),
         ({"backoff": "fast"}, "validation_error", "backoff", "expected `object"),

@@ -14,7 +14,7 @@ from coordinator.api.reading import ARGS_LIMIT_BYTES, BODY_LIMIT_BYTES, NESTING_
 from coordinator.app import build_app
 from coordinator.settings import Settings
 from coordinator.store.open import open_store
-from tests.api.harness import JSON, Api, Function, living, refusal, resting
+from tests.api.harness import JSON, Api, Function, Json, living, refusal, resting
 
 BODIES = [("POST", "/job"), ("PUT", "/queue/q"), ("PUT", "/worker/w"), ("POST", "/job/x/receipt")]
 
@@ -29,17 +29,55 @@ def nested(depth: int) -> bytes:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_an_unknown_path_is_not_found(idle: Api, method: str, path: str):
-    refusal(await idle.client.request(method, path), 404, "not_found", says="/openapi.json")
+    problem = refusal(await idle.client.request(method, path), 404, "not_found", says="/openapi.json")
+    assert problem["title"] == (await idle.client.get("/job/x")).json()["title"] == "Not found"
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("PUT", "/job", "GET, OPTIONS, POST"), ("POST", "/health", "GET, OPTIONS")]
+    ("method", "path", "allowed"), [("PUT", "/job", "GET, OPTIONS, POST"), ("POST", "/health", "GET, HEAD, OPTIONS")]
 )
 async def test_a_wrong_method_is_told_the_right_ones(idle: Api, method: str, path: str, allowed: str):
     answer = await idle.client.request(method, path)
 
     refusal(answer, 405, "method_not_allowed", says=method)
     assert sorted(answer.headers["allow"].split(", ")) == allowed.split(", ")
+
+
+@pytest.mark.parametrize("public", ["/health", "/ready", "/openapi.json"])
+async def test_who_looks_is_told_what_a_route_does_not_take(idle: Api, public: str):
+    refusal(await idle.client.get(public, params={"verbose": "1"}), 422, "validation_error", "verbose")
+
+
+async def test_no_route_takes_a_parameter_that_it_does_not_know(idle: Api):
+    document = (await idle.client.get("/openapi.json")).json()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            filled = path.replace("{", "").replace("}", "")
+            answer = await idle.client.request(method, filled, params={"nothing": "1"}, headers=JSON)
+            refusal(answer, 422, "validation_error", "nothing", "is not a parameter here")
+
+
+async def test_a_dry_run_that_is_not_offered_stores_nothing(idle: Api):
+    answer = await idle.client.put("/queue/x", params={"dryRun": "true"}, json={"concurrency": 5})
+
+    refusal(answer, 422, "validation_error", "dryRun", "there are none")
+    refusal(await idle.client.get("/queue/x"), 404, "queue_not_found")
+
+
+async def test_an_act_on_many_is_dry_by_its_query_too(idle: Api):
+    job_id = await idle.enqueue(delay="1h")
+    act = {"action": "cancel", "filter": {"queue": "default"}}
+
+    counted = await idle.post("/job/bulk?dryRun=true", act)
+
+    assert counted.json() == {"matched": 1, "done": 0, "more": False}
+    assert (await idle.job(job_id))["state"] == "scheduled"
+    refusal(await idle.post("/job/bulk?dryRun=maybe", act), 422, "validation_error", "dryRun")
+
+
+async def test_the_nearest_parameter_is_named(idle: Api):
+    refusal(await idle.client.get("/job", params={"stat": "dead"}), 422, "validation_error", "stat", "mean state?")
+    refusal(await idle.post("/job?dryrun=true"), 422, "validation_error", "dryrun", "did you mean dryRun?")
 
 
 @pytest.mark.parametrize(("method", "path"), BODIES)
@@ -220,3 +258,101 @@ async def test_a_client_that_goes_away_is_no_fault_of_ours(caplog: pytest.LogCap
         await app(scope, receive, send)
 
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+DAILY = {"worker": "a", "cron": "@daily"}
+KEPT = {"age": 1, "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "path", "says"),
+    [
+        ("POST /job", DAILY | {"overlap": "foo"}, "overlap", "'foo' is none of skip, allow, queue, cancel"),
+        ("POST /job", DAILY | {"misfire": "x" * 200}, "misfire", "x is none of one, skip, all"),
+        ("POST /job", DAILY | {"dst": {"gap": "no"}}, "dst.gap", "'no' is none of next, skip"),
+        (
+            "POST /job",
+            {"worker": "a", "backoff": {"type": "cubic"}},
+            "backoff.type",
+            "'cubic' is none of exponential, linear, fixed, polynomial",
+        ),
+        (
+            "POST /job",
+            {"worker": "a", "unique": {"by": ["worker"], "states": "some"}},
+            "unique.states",
+            "'some' is none of waiting, incomplete, all",
+        ),
+        (
+            "POST /job",
+            {"worker": "a", "unique": {"by": ["worker"], "onConflict": "no"}},
+            "unique.onConflict",
+            "'no' is none of keep, replace, reject",
+        ),
+        ("PUT /worker/a", {"url": "http://a/", "ack": "no"}, "ack", "'no' is none of receipt, response"),
+        ("POST /job/bulk", {"action": "kill"}, "action", "'kill' is none of"),
+        ("POST /job/bulk", {"action": "run", "filter": {"state": "done"}}, "filter.state", "is none of scheduled,"),
+        ("GET /job?state=done", None, "state", "'done' is none of scheduled, queued, running,"),
+        ("DELETE /schedule/a?runs=all", None, "runs", "'all' is none of keep, cancel"),
+        ("PUT /queue/a", {"retention": {"failed": {}}}, "retention", "'failed' is none of succeeded, dead, cancelled"),
+    ],
+)
+async def test_a_word_that_is_none_of_the_choices_is_told_them(
+    idle: Api, request_line: str, body: Json | None, path: str, says: str
+):
+    method, _, target = request_line.partition(" ")
+
+    answer = await idle.client.request(method, target, json=body, headers=JSON)
+
+    refusal(answer, 422, "validation_error", path, says)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "path"),
+    [
+        (
+            "PUT /queue/a",
+            {"retention": {"succeeded": {"age": 1, "count": 1}, "dead": {"age": 1}}},
+            "retention.dead.count",
+        ),
+        ("PUT /queue/a", {"retention": {"dead": KEPT | {"x": 1}}}, "retention.dead.x"),
+        ("PUT /worker/a", {"url": "http://a/", "headers": {"a": "b", "X-Key": 1}}, "headers.X-Key"),
+        ("POST /sync", {"owner": "a", "workers": {"w": {"url": "http://a/"}, "v": {}}}, "workers.v.url"),
+        (
+            "POST /sync",
+            {"owner": "a", "queues": {"p": {}, "q": {"retention": {"dead": {"age": 1, "count": "x"}}}}},
+            "queues.q.retention.dead.count",
+        ),
+        (
+            "POST /sync",
+            {"owner": "a", "schedules": {"x": DAILY, "y.z": DAILY | {"overlap": 1}}},
+            "schedules.y.z.overlap",
+        ),
+    ],
+)
+async def test_what_is_wrong_in_one_of_many_is_said_of_the_one(idle: Api, request_line: str, body: Json, path: str):
+    method, _, target = request_line.partition(" ")
+
+    refusal(await idle.client.request(method, target, json=body), 422, "validation_error", path)
+
+
+@pytest.mark.parametrize("wait", ["10", "0.0", "10ms"])
+async def test_digits_in_a_query_are_a_duration(idle: Api, wait: str):
+    job_id = await idle.enqueue(delay="1h")
+
+    assert (await idle.client.get(f"/job/{job_id}", params={"wait": wait})).status_code == 200
+    refusal(await idle.client.get(f"/job/{job_id}?wait=60001"), 422, "validation_error", "wait", "the most is 1m")
+    refusal(await idle.client.get(f"/job/{job_id}?wait=-1"), 422, "validation_error", "wait", "too short")
+    refusal(await idle.client.get(f"/job/{job_id}?wait=1e3"), 422, "validation_error", "wait", "is not a duration")
+
+
+async def test_digits_in_a_query_are_an_instant(idle: Api):
+    job_id = await idle.enqueue(delay="1h", key="7")
+
+    def found(page: httpx.Response) -> list[str]:
+        return [job["id"] for job in page.json()["items"]]
+
+    assert found(await idle.client.get("/job?createdAfter=1795558000&key=7")) == [job_id]
+    assert found(await idle.client.get("/job?createdAfter=4102444800000")) == []
+    assert found(await idle.client.get("/job?createdAfter=4102444800.5")) == []
+    for name in ("createdAfter", "finishedBefore"):
+        refusal(await idle.client.get(f"/job?{name}=soon"), 422, "validation_error", name, "is not an instant")

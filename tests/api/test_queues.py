@@ -181,7 +181,7 @@ async def test_queues_are_listed_by_name(api: Api):
         ({"paused": "yes"}, "paused", "expected `bool"),
         ({"retention": {"queued": {"age": 1, "count": 1}}}, "retention", "queued"),
         ({"retention": {"dead": {"age": "x", "count": 1}}}, "retention.dead.age", "is not a duration"),
-        ({"retention": {"dead": {"age": "1d"}}}, "retention[...].count", "is required"),
+        ({"retention": {"dead": {"age": "1d"}}}, "retention.dead.count", "is required"),
         ({"perkey": {}}, "perkey", "did you mean perKey?"),
         ({"perKey": {"concurrency": 0}}, "perKey.concurrency", ">= 1"),
         ({"perKey": {"rate": {"limit": 1, "period": "2d"}}}, "perKey.rate.period", "the most is 1d"),

@@ -106,7 +106,9 @@ async def test_a_heartbeat_tells_the_progress_and_hears_of_a_cancellation(api: A
     await api.post(f"/job/{job_id}/receipt", {"status": "failure"})
     job = await api.job(job_id)
     assert (job["state"], job["reason"]) == ("cancelled", "user")
-    refusal(await api.post(url, {}), 409, "stale_receipt")
+    refusal(await api.post(url, {}), 409, "stale_receipt", says="this heartbeat changes nothing")
+    late = await api.post(f"/job/{job_id}/receipt", {"status": "running"})
+    refusal(late, 409, "stale_receipt", says="this heartbeat changes nothing")
     refusal(await api.post("/job/none/heartbeat", {}), 404, "job_not_found")
 
 
@@ -122,6 +124,7 @@ async def test_a_function_that_says_nothing_for_too_long_is_given_up(api: Api, f
     job = await api.until(job_id, "dead")
 
     assert job["attempts"][-1]["outcome"] == "timeout"
+    assert "at the latest 1 s after the last heartbeat" in job["lastError"]["message"]
 
 
 async def test_a_job_that_waits_can_be_changed(api: Api, function: Function):
@@ -151,6 +154,37 @@ async def test_a_dead_job_can_be_tried_anew(api: Api, function: Function):
     assert first.headers["webhook-id"] != second.headers["webhook-id"]
     assert job["attempt"] == 1
     refusal(await api.client.post(f"/job/{job_id}/retry"), 409, "invalid_state")
+
+
+async def test_a_job_that_waits_is_not_tried_anew_and_told_how_it_waits(api: Api, function: Function):
+    function.replies(Reply(500))
+    retrying = await api.enqueue(backoff={"type": "fixed", "base": "1h"})
+    await api.until(retrying, "retrying")
+    await api.client.post("/queue/still/pause")
+    waiting = {
+        await api.enqueue(delay="1h"): "scheduled",
+        await api.enqueue(queue="still"): "queued",
+        retrying: "retrying",
+    }
+
+    for job_id, state in waiting.items():
+        problem = refusal(await api.client.post(f"/job/{job_id}/retry"), 409, "invalid_state", says=f"is {state};")
+        assert problem["state"] == state
+
+
+FIXED_FIELDS = ["worker", "queue", "timeout", "backoff", "retry", "cost", "unique", "onFailure", "batchId"]
+
+
+@pytest.mark.parametrize("field", FIXED_FIELDS)
+async def test_what_cannot_be_changed_is_not_said_to_be_unknown(idle: Api, field: str):
+    job_id = await idle.enqueue(delay="1h")
+
+    says = "cannot be changed; cancel the job and make another"
+    refusal(await idle.client.patch(f"/job/{job_id}", json={field: 1}), 422, "validation_error", field, says)
+    edit = {"action": "edit", "all": True, "set": {field: 1}}
+    refusal(await idle.post("/job/bulk", edit), 422, "validation_error", f"set.{field}", says)
+    answer = await idle.client.patch(f"/job/{job_id}", json={"prioritty": 1})
+    refusal(answer, 422, "validation_error", "prioritty", "did you mean priority?")
 
 
 async def test_a_job_that_waits_for_its_time_can_be_run_now(api: Api, function: Function):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.calling.answer import lost, not_sent, read_answer, timed_out
-from coordinator.domain.outcome import Cancel, Delivered, Failure, Outcome, Snooze, Success, Throttle
+from coordinator.calling.answer import BODY_LIMIT_BYTES, lost, not_sent, read_answer, timed_out
+from coordinator.domain.outcome import Beat, Cancel, Delivered, Failure, Outcome, Snooze, Success, Throttle
 from coordinator.domain.receipt import RETRY_AFTER_LIMIT_MS, THROTTLE_DEFAULT_MS
 from coordinator.domain.worker import Ack
 
@@ -42,7 +42,29 @@ def http_error(status: int, message: str, *, retryable: bool = True, retry_after
         (b'{"status":"snooze","retryAfter":"5m"}', lambda _: Snooze(300_000)),
         (b'{"status":"throttled","retryAfter":2.5}', lambda status: Throttle(2500, status)),
         (b'{"status":"throttled"}', lambda status: Throttle(THROTTLE_DEFAULT_MS, status)),
-        (b'{"status":"running"}', Delivered),
+        (b'{"status":"running"}', lambda status: Delivered(status, Beat())),
+        (
+            b'{"status":"running","progress":40,"message":"page 4","extend":"10m","mine":1}',
+            lambda status: Delivered(status, Beat(40, "page 4", 600_000)),
+        ),
+        (
+            b'{"status":"running","progress":101}',
+            lambda status: Delivered(
+                status, Beat(), "with a heartbeat that is not one: progress: use a number from 0 to 100"
+            ),
+        ),
+        (
+            b'{"result":"' + b"a" * 65_535 + b'","status":"success"}',
+            lambda status: Success(b'{"tooLarge":65537,"limit":65536}', status),
+        ),
+        (
+            b'{"status": "success", "result": "' + b"a" * BODY_LIMIT_BYTES,
+            lambda status: Success(b'{"tooLarge":%d,"limit":65536}' % (BODY_LIMIT_BYTES + 33), status),
+        ),
+        (
+            b'{"status":"success","result":1,"more":"' + b"a" * 65_536 + b'"}',
+            lambda status: Success(b"1", status),
+        ),
     ],
 )
 def test_a_2xx_with_a_known_status_is_an_inline_receipt(
@@ -77,17 +99,14 @@ def test_an_inline_receipt_that_cannot_be_understood_is_a_failure(body: bytes, w
         b"[]",
         b"{}",
         b'"success"',
-        b'{"status":"ok"}',
-        b'{"status":"Success"}',
-        b'{"status":200}',
-        b'{"status":["success"]}',
+        b'{"status":null}',
         b'{"status":"success"',
         b'{"status":"success"}}',
         b'{"a":"\xff"}',
         b'{"a":' + b"[" * 60_000,
         b"<html>",
         b"\x1f\x8b\x08\x00",
-        b'{"status":"success","result":"' + b"a" * 65_536 + b'"}',
+        b'{"a":"' + b"a" * BODY_LIMIT_BYTES,
     ],
 )
 def test_a_2xx_without_a_known_status_waits_or_succeeds(body: bytes) -> None:
@@ -95,6 +114,22 @@ def test_a_2xx_without_a_known_status_waits_or_succeeds(body: bytes) -> None:
     assert answer(200, body=body, ack="response") == Success(None, 200)
     assert answer(202, body=body, ack="receipt") == Delivered(202)
     assert answer(202, body=body, ack="response") == Delivered(202)
+
+
+@pytest.mark.parametrize(
+    ("body", "note"),
+    [
+        (b'{"status":"succes"}', 'with the status "succes"'),
+        (b'{"status":"Success"}', 'with the status "Success"'),
+        (b'{"status":200}', "with the status 200"),
+        (b'{"status":["success"]}', 'with the status ["success"]'),
+        (b'{"status":"' + b"a" * 65 + b'"}', 'with the status "' + "a" * 63 + "…"),
+    ],
+)
+def test_a_2xx_with_a_status_that_is_none_of_ours_says_so_while_it_waits(body: bytes, note: str) -> None:
+    assert answer(200, body=body, ack="receipt") == Delivered(200, note=note)
+    assert answer(202, body=body, ack="response") == Delivered(202, note=note)
+    assert answer(200, body=body, ack="response") == Success(None, 200)
 
 
 @pytest.mark.parametrize("ack", ACKS)

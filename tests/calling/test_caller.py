@@ -298,9 +298,9 @@ async def test_a_gzip_bomb_stays_packed(caller: Caller) -> None:
     assert len(error["body"]) <= 1024
 
 
-@pytest.mark.parametrize(("length", "expected"), [(BODY_LIMIT_BYTES, Success), (BODY_LIMIT_BYTES + 1, Delivered)])
-async def test_a_receipt_that_does_not_fit_is_no_receipt(caller: Caller, length: int, expected: type[Outcome]) -> None:
-    frame = b'{"status":"success","result":""}'
+@pytest.mark.parametrize(("length", "expected"), [(BODY_LIMIT_BYTES, Failure), (BODY_LIMIT_BYTES + 1, Delivered)])
+async def test_a_failure_that_does_not_fit_is_no_receipt(caller: Caller, length: int, expected: type[Outcome]) -> None:
+    frame = b'{"status":"failure","error":""}'
     body = frame[:-2] + b"a" * (length - len(frame)) + frame[-2:]
     async with serving(answering("200 OK", body)) as server:
         assert isinstance(await caller.call(to(server)), expected)

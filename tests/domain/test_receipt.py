@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator import errors
-from coordinator.domain.outcome import Cancel, Delivered, Ending, Failure, Snooze, Success, Throttle
+from coordinator.domain.outcome import Beat, Cancel, Delivered, Ending, Failure, Snooze, Success, Throttle
 from coordinator.domain.receipt import (
     ERROR_LIMIT_BYTES,
     RESULT_LIMIT_BYTES,
@@ -90,6 +90,10 @@ def test_a_receipt_may_name_its_attempt_and_token() -> None:
         (b'{"status":"snooze"}', "retryAfter", "is missing"),
         (b'{"status":"snooze","retryAfter":null}', "retryAfter", "is missing"),
         (b'{"status":"snooze","retryAfter":"soon"}', "retryAfter", "use seconds such as 2.0"),
+        (b'{"status":"snooze","retryAfter":-1}', "retryAfter", "from 0 to 24 h"),
+        (b'{"status":"failure","retryAfter":-0.5}', "retryAfter", "from 0 to 24 h"),
+        (b'{"status":"throttled","retryAfter":"-5"}', "retryAfter", "from 0 to 24 h"),
+        (b'{"status":"throttled","retryAfter":" -5m"}', "retryAfter", "from 0 to 24 h"),
         (b'{"status":"snooze","retryAfter":true}', "retryAfter", "use seconds such as 2.0"),
         (b'{"status":"snooze","retryAfter":[1]}', "retryAfter", "use seconds such as 2.0"),
         (b'{"status":"failure","retryable":"false"}', "retryable", "use true or false"),
@@ -198,6 +202,7 @@ def test_an_error_is_kept_as_an_object_within_the_limit(value: object, text: str
         ("1h30m", 5_400_000),
         ("PT5M", 300_000),
         ("7d", RETRY_AFTER_LIMIT_MS),
+        ("9999w", RETRY_AFTER_LIMIT_MS),
         ("2026-09-21T14:13:30Z", 10_000),
         ("2026-09-21T16:13:30+02:00", 10_000),
         ("2020-01-01 10:00:00 AM", 0),
@@ -229,13 +234,18 @@ def test_an_inline_receipt_shares_its_object_with_the_functions_own_answer() -> 
     assert read_inline_receipt(body, NOW, 200) == Success(b"[1]", 200)
 
 
-@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"{}", b'{"status":"ok"}', b'{"status":7}', b"[" * 100_000])
-def test_an_answer_without_a_known_status_is_no_receipt(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"OK", b"[]", b"{}", b'{"status":null}', b"[" * 100_000])
+def test_an_answer_without_a_status_is_no_receipt(body: bytes) -> None:
     assert read_inline_receipt(body, NOW, 200) is None
 
 
+def test_an_inline_wait_below_zero_is_none_because_nobody_hears_of_a_refusal() -> None:
+    assert read_inline_receipt(b'{"status":"throttled","retryAfter":-5}', NOW, 200) == Throttle(0, 200)
+
+
 def test_an_inline_running_leaves_the_attempt_open() -> None:
-    assert read_inline_receipt(b'{"status":"running"}', NOW, 200) == Delivered(200)
+    body = b'{"status":"running","progress":7.5,"message":"half","extend":"1h"}'
+    assert read_inline_receipt(body, NOW, 200) == Delivered(200, Beat(7.5, "half", 3_600_000))
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))

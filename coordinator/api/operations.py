@@ -1,0 +1,183 @@
+"""What each handler reads and answers, beside its name, because the handlers take raw bodies.
+
+`openapi` describes it, and `guards` refuses the query parameters that are not told here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from coordinator.api.answers import (
+    DryJobAnswer,
+    DryScheduleAnswer,
+    ErasedAnswer,
+    HeartbeatAnswer,
+    JobAnswer,
+    ReceiptAnswer,
+    ScheduleAnswer,
+)
+from coordinator.api.batches import BatchBody
+from coordinator.api.bulk import BulkBody
+from coordinator.api.job_bodies import DryRunQuery, EditBody, ForceQuery, ListQuery, NewJobBody
+from coordinator.api.keys import ACTIONS as KEY_ACTIONS
+from coordinator.api.queue_bodies import QueueBody
+from coordinator.api.reading import CursorQuery, Duration
+from coordinator.api.rule_bodies import PreviewBody
+from coordinator.api.schedule_bodies import PatchBody
+from coordinator.api.schedules import DeleteQuery
+from coordinator.api.sync import SyncBody
+from coordinator.api.waiting import WaitQuery
+from coordinator.api.worker_bodies import WorkerBody
+from coordinator.domain.receipt import STATUSES
+
+Shape = type[msgspec.Struct]
+
+
+class _FenceBody(msgspec.Struct, rename="camel", kw_only=True):
+    """Which attempt is meant."""
+
+    attempt: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    token: str | None = None
+
+
+class HeartbeatBody(_FenceBody, kw_only=True):
+    """`POST /job/:id/heartbeat`. As of a receipt, only here."""
+
+    status: Literal["running"] = "running"
+    progress: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    message: str | None = None
+    extend: Duration | None = None
+
+
+class ReceiptBody(_FenceBody, kw_only=True):
+    """`POST /job/:id/receipt`. Only here: a receipt is read field by field, each by what its status means."""
+
+    status: Annotated[str, msgspec.Meta(extra_json_schema={"enum": [*STATUSES, "error"]})]
+    error: Any = None
+    result: Any = None
+    retryable: bool = True
+    retry_after: int | float | str | None = None
+    limits: dict[str, float] | None = None
+    progress: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    message: str | None = None
+    extend: Duration | None = None
+
+
+class Problem(msgspec.Struct):
+    """Any refusal (RFC 9457); further members depend on the `code`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] = []
+
+
+class WholeList(msgspec.Struct):
+    """A list of objects without a schema of their own."""
+
+    items: list[dict[str, Any]]
+
+
+class KeyPage(msgspec.Struct):
+    """`GET /queue/:name/key`. The cursor is null on the last page, here and below."""
+
+    items: list[dict[str, Any]]
+    cursor: str | None
+
+
+class SchedulePage(msgspec.Struct):
+    """`GET /schedule`."""
+
+    items: list[ScheduleAnswer]
+    cursor: str | None
+
+
+class JobPage(msgspec.Struct):
+    """`GET /job`."""
+
+    items: list[JobAnswer]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What a handler reads and, by status, what it answers; no shape is any object, or nothing with 204.
+
+    `path` is how callers see one that the router knows only the beginning of, `words` what its last part may be.
+    With `takes_key` a request may be named by `Idempotency-Key`; an answer of the status `replays` may be of before.
+    """
+
+    answers: dict[int, Sequence[Shape]]
+    body: Shape | None = None
+    query: Shape | None = None
+    refuses: Sequence[int] = ()
+    has_to_have_body: bool = True
+    path: str | None = None
+    words: Sequence[str] = ()
+    takes_key: bool = False
+    replays: int | None = None
+
+
+OPERATIONS = {
+    "enqueue_job": Operation(
+        {200: [JobAnswer, DryJobAnswer, DryScheduleAnswer], 201: [JobAnswer, ScheduleAnswer]},
+        body=NewJobBody,
+        query=DryRunQuery,
+        refuses=(400, 404, 409, 413, 415, 422, 503),
+        takes_key=True,
+        replays=201,
+    ),
+    "enqueue_batch": Operation({201: [], 207: []}, body=BatchBody, refuses=(400, 413, 415, 422, 503), takes_key=True),
+    "read_batch": Operation({200: []}, refuses=(404, 503)),
+    "cancel_batch": Operation({200: []}, refuses=(404, 415, 503)),
+    "act_in_bulk": Operation({200: []}, body=BulkBody, query=DryRunQuery, refuses=(400, 413, 415, 422, 503)),
+    "purge_queue": Operation({200: []}, refuses=(415, 422, 503)),
+    "list_jobs": Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
+    "read_job": Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),
+    "delete_job": Operation({200: [JobAnswer, ErasedAnswer]}, query=ForceQuery, refuses=(404, 409, 422, 503)),
+    "receive_receipt": Operation({200: [ReceiptAnswer]}, body=ReceiptBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "receive_heartbeat": Operation(
+        {200: [HeartbeatAnswer]},
+        body=HeartbeatBody,
+        refuses=(400, 404, 409, 413, 415, 422, 503),
+        has_to_have_body=False,
+    ),
+    "edit_job": Operation({200: [JobAnswer]}, body=EditBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "cancel_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "retry_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "run_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "list_queues": Operation({200: [WholeList]}, refuses=(503,)),
+    "read_queue": Operation({200: []}, refuses=(404, 422, 503)),
+    "put_queue": Operation({200: []}, body=QueueBody, refuses=(400, 413, 415, 422, 503)),
+    "delete_queue": Operation({204: []}, refuses=(404, 409, 422, 503)),
+    "pause_queue": Operation({200: []}, refuses=(415, 422, 503)),
+    "resume_queue": Operation({200: []}, refuses=(415, 422, 503)),
+    "list_keys": Operation({200: [KeyPage]}, query=CursorQuery, refuses=(422, 503)),
+    "read_key": Operation({200: []}, refuses=(422, 503)),
+    "change_key": Operation(
+        {200: []}, refuses=(404, 415, 422, 503), path="/queue/{name}/key/{key}/{action}", words=KEY_ACTIONS
+    ),
+    "list_schedules": Operation({200: [SchedulePage]}, query=CursorQuery, refuses=(422, 503)),
+    "preview_schedule": Operation({200: []}, body=PreviewBody, refuses=(400, 413, 415, 422, 503)),
+    "read_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 503)),
+    "put_schedule": Operation(
+        {200: [ScheduleAnswer], 201: [ScheduleAnswer]}, body=NewJobBody, refuses=(400, 404, 409, 413, 415, 422, 503)
+    ),
+    "edit_schedule": Operation({200: [ScheduleAnswer]}, body=PatchBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "delete_schedule": Operation({200: [ErasedAnswer]}, query=DeleteQuery, refuses=(404, 422, 503)),
+    "pause_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
+    "resume_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
+    "trigger_schedule": Operation({201: [JobAnswer]}, refuses=(404, 415, 503)),
+    "sync_all": Operation({200: []}, body=SyncBody, query=DryRunQuery, refuses=(400, 409, 413, 415, 422, 503)),
+    "list_workers": Operation({200: [WholeList]}, refuses=(503,)),
+    "read_worker": Operation({200: []}, refuses=(404, 422, 503)),
+    "put_worker": Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),
+    "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
+    "health": Operation({200: []}),
+    "ready": Operation({200: []}, refuses=(503,)),
+    "read_openapi": Operation({200: []}),
+}

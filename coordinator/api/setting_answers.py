@@ -1,0 +1,72 @@
+"""Answers about what is set: queues, their keys, and workers."""
+
+from coordinator.api.answers import backoff_answer
+from coordinator.api.worker_bodies import HIDDEN
+from coordinator.domain.instants import format_instant
+from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
+from coordinator.domain.worker import Worker
+
+
+def queue_answer(view: QueueView) -> dict[str, object]:
+    """A queue as people see it. `latencyMs` is the age of its oldest due job."""
+    settings, circuit = view.settings, view.settings.circuit
+    return {
+        "name": view.name,
+        **view.counts,
+        "latencyMs": 0 if view.oldest_due_at is None else max(0, view.now - view.oldest_due_at),
+        "paused": settings.paused,
+        "blockedUntil": format_instant(view.blocked_until),
+        "concurrency": settings.concurrency,
+        "rate": _rate_answer(settings.rate),
+        "perKey": {"concurrency": settings.per_key.concurrency, "rate": _rate_answer(settings.per_key.rate)},
+        "circuit": None if circuit is None else {"failures": circuit.failures, "openMs": circuit.open_ms},
+        "circuits": [
+            {"worker": found.worker, "failures": found.failures, "openUntil": format_instant(found.open_until)}
+            for found in view.circuits
+        ],
+        "defaults": _defaults_answer(settings.defaults),
+        "owner": settings.owner,
+        "retention": {
+            state: {"ageMs": keep.age_ms, "count": keep.count}
+            for state, keep in (RETENTION_DEFAULTS | settings.retention).items()
+        },
+    }
+
+
+def _defaults_answer(defaults: QueueDefaults) -> dict[str, object]:
+    return {
+        "maxAttempts": defaults.max_attempts,
+        "timeoutMs": defaults.timeout_ms,
+        "backoff": None if defaults.backoff is None else backoff_answer(defaults.backoff),
+    }
+
+
+def key_answer(view: KeyView) -> dict[str, object]:
+    """A key of a queue as people see it."""
+    return {
+        "key": view.key,
+        "tokens": view.tokens,
+        "burst": view.burst,
+        "refillPerSecond": view.refill_per_second,
+        "running": view.running,
+        "waiting": view.waiting,
+        "paused": view.paused,
+        "blockedUntil": format_instant(view.blocked_until),
+    }
+
+
+def _rate_answer(rate: Rate | None) -> dict[str, object] | None:
+    return None if rate is None else {"limit": rate.limit, "periodMs": rate.period_ms, "burst": rate.burst}
+
+
+def worker_answer(name: str, worker: Worker) -> dict[str, object]:
+    """A worker as people see it, without the values of its headers."""
+    return {
+        "name": name,
+        "url": worker.url,
+        "ack": worker.ack,
+        "headers": dict.fromkeys(worker.headers, HIDDEN),
+        "timeoutMs": worker.timeout_ms,
+        "queue": worker.queue,
+        "owner": worker.owner,
+    }
