@@ -72,6 +72,8 @@ def _told(text: str, path: str, hint: object) -> Invalid:
 def _in_entry(path: str, hint: object, raw: bytes, where: str) -> Invalid | None:
     """The fault of the first entry that has one, of the object at this path."""
     for step in _STEP.findall(path):
+        if step.startswith("["):
+            return None  # No body of ours has such an object in a list.
         raw = bytes(msgspec.json.decode(raw, type=dict[str, Raw])[step])
     entry_hint = _step(_at(hint, path), _ANY_KEY)
     for key, entry in msgspec.json.decode(raw, type=dict[str, Raw]).items():

@@ -174,6 +174,19 @@ async def test_a_status_that_is_none_of_ours_is_told(api: Api, function: Functio
     }
 
 
+async def test_a_worker_that_takes_jobs_with_a_word_of_its_own_is_not_held_for_down(api: Api, function: Function):
+    await api.client.put("/queue/default", json={"circuit": {"failures": 1, "open": "1s"}})
+    function.replies(Reply(500), Reply(200, b'{"status":"accepted"}'))
+    await api.enqueue(backoff={"type": "fixed", "base": 0})
+    await function.called(2)
+
+    async def closed() -> Json | None:
+        queue: Json = (await api.client.get("/queue/default")).json()
+        return queue if not any(circuit["openUntil"] for circuit in queue["circuits"]) else None
+
+    assert (await eventually(closed))["running"] == 1
+
+
 async def test_after_202_the_receipt_is_waited_for(api: Api, function: Function):
     function.replies(ACCEPTED)
     job_id = await api.enqueue(timeout="1h")
