@@ -2,18 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
-from msgspec import Raw
+from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from coordinator.api.answers import batch_answer, json_response
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import NewJobBody, request_of, start_of
-from coordinator.api.reading import decode
+from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
+from coordinator.api.reading import Body, decode
 from coordinator.domain.batch import Batch
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import QUEUE_DEFAULT
@@ -30,6 +30,16 @@ _PUT_OFF_MS = 60_000
 """What a repeated request stores for a batch that is complete must not run before it is taken back."""
 
 Item = dict[str, Any]
+
+
+class BatchBody(Body):
+    """`POST /job/batch`. Each of `jobs` is a body of `POST /job`."""
+
+    jobs: Annotated[list[Raw], Meta(min_length=1, max_length=JOBS_LIMIT)]
+    atomic: bool = False
+    on_complete: CallbackBody | None = None
+    on_success: CallbackBody | None = None
+    on_failure: CallbackBody | None = None
 
 
 @post("/job/batch", request_max_body_size=BODY_LIMIT_BYTES)
