@@ -22,7 +22,7 @@ from coordinator.api import (
     system,
     workers,
 )
-from coordinator.api.guards import PUBLIC, check_query, check_request
+from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
@@ -95,7 +95,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
     function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
         route_handlers=[*HANDLERS, *function],
-        guards=[check_request, check_query],
+        guards=[check_request],
         lifespan=[run_replica],
         state=State({"replica": replica, "tokens": settings.token_list}),
         exception_handlers={

@@ -29,10 +29,18 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse what has no token or the wrong type. Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`."""
-    # Async although it awaits nothing: the framework would run it in a thread.
-    if handler.opt.get("public"):
-        return
+    """Refuse what has no token, the wrong type or unknown parameters.
+
+    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`.
+    """
+    # Async although it awaits nothing: the framework would run it in a thread. One guard for all, because the framework
+    # copies the connection for each.
+    if not handler.opt.get("public"):
+        _check_caller(connection)
+    _check_query(connection, handler)
+
+
+def _check_caller(connection: Connection) -> None:
     tokens: tuple[str, ...] = connection.app.state["tokens"]
     if tokens:
         _check_token(connection, tokens)
@@ -42,7 +50,7 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
         _check_media_type(connection, has_token=bool(tokens))
 
 
-async def check_query(connection: Connection, handler: BaseRouteHandler) -> None:
+def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse parameters that the route does not take: a `dryRun` that is ignored does what was only to be planned.
 
     Raises `Invalid`.

@@ -6,6 +6,7 @@ itself much later, and elsewhere.
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -84,14 +85,19 @@ def decode_query(given: Mapping[str, str], shape: type[Shape]) -> Shape:
 
     A query is all text. Where a body has a number or a text, digits are the number: `wait=1000`.
     """
-    hints = {field.encode_name: set(parts(field.type)) for field in msgspec.structs.fields(shape)}
-    read = {
-        name: _number(text) if hints.get(name, set()) >= {int, float, str} else text for name, text in given.items()
-    }
+    numbers = _numbers_of(shape)
+    read = {name: _number(text) if name in numbers else text for name, text in given.items()}
     try:
         return msgspec.convert(read, shape, strict=False)
     except msgspec.ValidationError as error:
         raise fault(str(error), shape) from None
+
+
+@cache
+def _numbers_of(shape: type[Struct]) -> frozenset[str]:
+    """The fields that may be a number or a text. Asked for each request, and slow to find."""
+    fields = msgspec.structs.fields(shape)
+    return frozenset(field.encode_name for field in fields if set(parts(field.type)) >= {int, float, str})
 
 
 def _number(text: str) -> int | float | str:
