@@ -45,14 +45,24 @@ local function note_acceptance(queue, worker)
   end
 end
 
+-- Whether any worker of a queue has failed of late: mostly none has, and one look for a whole batch tells.
+local function has_failures(queue)
+  if queue.has_failures == nil then
+    queue.has_failures = redis.call("EXISTS", failures_key(queue.name), circuits_key(queue.name)) > 0
+  end
+  return queue.has_failures
+end
+
 -- An orderly answer, whatever it says.
 local function note_answer(queue, worker)
+  if not has_failures(queue) then return end
   redis.call("HDEL", failures_key(queue.name), worker)
   note_acceptance(queue, worker)
 end
 
 local function note_failure(queue, worker, threshold, open_ms)
   if threshold == 0 then return end
+  queue.has_failures = true
   local failures = redis.call("HINCRBY", failures_key(queue.name), worker, 1)
   redis.call("PEXPIRE", failures_key(queue.name), FORGOTTEN_MS)
   if failures < threshold then return end

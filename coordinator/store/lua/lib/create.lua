@@ -13,7 +13,9 @@ local function create_job(id, lane, run_at, timeout_ms, traits, spec)
   for field, value in pairs(trait) do redis.call("HSET", job_key(id), field, value) end
   redis.call("HSET", job_key(id), "state", "waiting", "lane", lane, "attempt", 0, "worker", worker_of(spec),
     "run_at", run_at, "created_at", now, "timeout_ms", timeout_ms, "spec", spec)
-  redis.call("SADD", known_queues_key, queue_of(lane))
+  local queue = load_queue(queue_of(lane))
+  if not queue.is_noted then redis.call("SADD", known_queues_key, queue.name) end
+  queue.is_noted = true
   for _, index in ipairs(belongings(trait.tags, trait.schedule, trait.batch)) do redis.call("ZADD", index, now, id) end
   if trait.schedule then redis.call("ZADD", live_key(trait.schedule), now, id) end
   if trait.expires_ms then put_expiry(id, run_at + trait.expires_ms) end
