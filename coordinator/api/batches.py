@@ -83,8 +83,7 @@ async def cancel_batch(request: Request, batch_id: FromPath[str]) -> Response[by
     jobs, cursor, done = replica.store.jobs, "0", 0
     while True:
         pending, cursor = await replica.store.batches.pending(batch_id, cursor)
-        for shard in {jobs.shard_of(job_id) for job_id in pending}:
-            here = [job_id for job_id in pending if jobs.shard_of(job_id) == shard]
+        for shard, here in jobs.by_shard(pending).items():
             changed, _ = await jobs.change(shard, "cancel", here)
             done += sum(one.reply in {"cancelled", "requested"} for one in changed)
             replica.settler.outbox.notice(shard)

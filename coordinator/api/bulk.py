@@ -101,8 +101,7 @@ def _act_of(replica: Replica, asked: BulkBody) -> Callable[[list[Job]], Awaitabl
 def _changer(replica: Replica, verb: Change) -> Callable[[list[Job]], Awaitable[int]]:
     async def change(jobs: list[Job]) -> int:
         store, done = replica.store.jobs, 0
-        for shard in {store.shard_of(job.id) for job in jobs}:
-            ids = [job.id for job in jobs if store.shard_of(job.id) == shard]
+        for shard, ids in store.by_shard(job.id for job in jobs).items():
             changed, due_in_ms = await store.change(shard, verb, ids)
             replica.wake(shard, due_in_ms)
             replica.settler.outbox.notice(shard)

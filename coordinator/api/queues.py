@@ -1,18 +1,16 @@
 """`/queue`: limits, pause and retention of a queue, and how many jobs are in which state."""
 
-import re
-
 from litestar import Response, delete, get, post, put
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
-from coordinator.api.reading import QUEUE_NAME, decode
+from coordinator.api.reading import check_name, decode
 from coordinator.api.setting_answers import queue_answer
 from coordinator.domain.ids import shard_of_queue
 from coordinator.engine.replica import DIRECTORY_CHANGED
-from coordinator.errors import Conflict, Invalid, NotFound
+from coordinator.errors import Conflict, NotFound
 
 
 @get("/queue")
@@ -77,10 +75,7 @@ async def _pause(request: Request, name: str, *, paused: bool) -> Response[bytes
 
 def checked_queue(name: str) -> str:
     """The name as it came. Raises `Invalid`."""
-    if not re.fullmatch(QUEUE_NAME, name):
-        remedy = "letters, digits and _ . : - up to 128, a letter or digit first"
-        raise Invalid("name", f"{name[:80]!r} is not a queue name: {remedy}")
-    return name
+    return check_name(name, "a queue name")
 
 
 def _not_found(name: str) -> NotFound:

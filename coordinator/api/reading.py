@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from coordinator.api.faults import fault, parts
-from coordinator.errors import BadRequest
+from coordinator.errors import BadRequest, Invalid
 
 ARGS_LIMIT_BYTES = 256 * 1024
 BODY_LIMIT_BYTES = ARGS_LIMIT_BYTES + 64 * 1024
@@ -104,6 +104,14 @@ def _number(text: str) -> int | float | str:
     if not _NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)
+
+
+def check_name(name: str, what: str) -> str:
+    """The name of something in a path, as it came. Raises `Invalid`."""
+    if not re.fullmatch(QUEUE_NAME, name):
+        remedy = "letters, digits and _ . : - up to 128, a letter or digit first"
+        raise Invalid("name", f"{name[:80]!r} is not {what}: {remedy}")
+    return name
 
 
 def camels(fields: Mapping[str, object]) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """`/schedule`: what recurs. A schedule is known by its id, or by the name that it was declared with."""
 
-import re
 from typing import Literal
 
 from litestar import Response, delete, get, patch, post, put
@@ -11,7 +10,7 @@ from coordinator.api.asking import spec_asked
 from coordinator.api.bulk import cancel_runs
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import NewJobBody
-from coordinator.api.reading import QUEUE_NAME, Body, CursorQuery, decode, decode_query
+from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
 from coordinator.api.rule_bodies import PreviewBody, rule_of
 from coordinator.api.schedule_bodies import patched_body, schedule_of
 from coordinator.domain.ids import shard_of_id
@@ -20,7 +19,6 @@ from coordinator.domain.recurrence import ticks_after
 from coordinator.domain.schedule import Schedule, anchored_rule
 from coordinator.engine.replica import Replica
 from coordinator.engine.schedules import paused, resumed
-from coordinator.errors import Invalid
 from coordinator.store.schedules import StoredSchedule
 
 
@@ -132,7 +130,4 @@ async def patch_schedule(replica: Replica, id_or_name: str, body: bytes) -> Stor
 
 def checked_name(name: str) -> str:
     """The name as it came. Raises `Invalid`."""
-    if not re.fullmatch(QUEUE_NAME, name):
-        remedy = "letters, digits and _ . : - up to 128, a letter or digit first"
-        raise Invalid("name", f"{name[:80]!r} is not the name of a schedule: {remedy}")
-    return name
+    return check_name(name, "the name of a schedule")

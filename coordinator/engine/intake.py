@@ -84,9 +84,7 @@ class Intake:
 
     async def take_back(self, job_ids: Sequence[str]) -> None:
         """Cancel jobs that were accepted for a batch which did not wait for them."""
-        shards = {job_id: self._store.jobs.shard_of(job_id) for job_id in job_ids}
-        for shard in set(shards.values()):
-            here = [job_id for job_id in job_ids if shards[job_id] == shard]
+        for shard, here in self._store.jobs.by_shard(job_ids).items():
             for start in range(0, len(here), BATCH_LIMIT):
                 await self._store.jobs.change(shard, "cancel", here[start : start + BATCH_LIMIT])
 

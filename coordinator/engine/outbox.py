@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from coordinator.domain.batch import callback_of, callbacks_of, entropy_of
 from coordinator.domain.ids import new_id, shard_of_id, shard_of_queue
-from coordinator.domain.job import FINAL_STATES, Spec
+from coordinator.domain.job import Spec
 from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.store.batches import Outgoing
 from coordinator.store.open import Store
@@ -83,8 +83,8 @@ class Outbox:
         """
         ended: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for one in outgoing:
-            # One that was retried by hand before anybody was told has not ended: it will be told of when it does.
-            if one.job is not None and one.job.spec.batch_id is not None and one.job.state in FINAL_STATES:
+            # It is final: nobody can have it tried anew before others were told.
+            if one.job is not None and one.job.spec.batch_id is not None:
                 ended[one.job.spec.batch_id].append((one.job.id, one.job.state))
         untold: set[str] = set()
         for batch_id, jobs in ended.items():

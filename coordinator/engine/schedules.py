@@ -3,7 +3,6 @@
 A change is read, decided and written; the script refuses it when somebody else was faster, and it is decided anew.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace as replaced
 
@@ -141,7 +140,7 @@ class Schedules:
     async def change(self, schedule_id: str, changed: Changed) -> StoredSchedule:
         """Write what a schedule is to become. Raises what `changed` raises."""
         for _ in range(_TRIES):
-            before, now = await asyncio.gather(self._store.schedules.read(schedule_id), self._store.schedules.now())
+            before, now = await self._store.schedules.read_now(schedule_id)
             after = await changed(before, now)
             if after is before:
                 return before

@@ -46,7 +46,7 @@ async def sync(replica: Replica, declared: Declaration, *, is_dry: bool) -> Plan
         queues = await _queues(store)
         plans["queue"] = plan(owner, _with_pauses(declared.queues, queues), _labelled(queues))
     if declared.schedules is not None:
-        schedules = await named_schedules(store)
+        schedules = await _named_schedules(store)
         plans["schedule"] = plan(owner, *_comparable(declared.schedules, schedules))
     _refuse_foreign(plans)
     if not is_dry:
@@ -97,7 +97,7 @@ class _Doer:
             return
 
 
-async def named_schedules(store: Store) -> dict[str, StoredSchedule]:
+async def _named_schedules(store: Store) -> dict[str, StoredSchedule]:
     """Every schedule that has a name."""
     found: dict[str, StoredSchedule] = {}
     after: str | None = ""

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ from coordinator.store.records import (
     read_view,
     settle_row,
 )
-from coordinator.store.scripts import Row
+from coordinator.store.scripts import Row, or_empty
 
 log = logging.getLogger(__name__)
 
@@ -210,11 +210,11 @@ class JobStore:
         """Tell that an attempt goes on. Without `attempt` or `nonce` the current one is meant."""
         row = (
             job_id,
-            "" if attempt is None else attempt,
+            or_empty(attempt),
             nonce,
             "" if beat.progress is None else f"{beat.progress:.9g}",
             beat.message,
-            "" if beat.extend_ms is None else beat.extend_ms,
+            or_empty(beat.extend_ms),
         )
         _, replies = await self._connection.run("beat_jobs", self._root_of(job_id), [row], window_ms=EXTEND_LIMIT_MS)
         reply, state, deadline_at, cancel_requested = replies[0]
@@ -293,8 +293,8 @@ class JobStore:
             index_name=name,
             worker=chosen.worker or "",
             key=chosen.key or "",
-            created_after="" if chosen.created_after is None else chosen.created_after,
-            finished_before="" if chosen.finished_before is None else chosen.finished_before,
+            created_after=or_empty(chosen.created_after),
+            finished_before=or_empty(chosen.finished_before),
             error_text=chosen.error or "",
         )
         behind = (next_score.decode(), next_id.decode()) if next_score else None
@@ -329,14 +329,21 @@ class JobStore:
             id=job.id,
             edits=job.edits,
             lane=lane_of(spec),
-            run_at="" if run_at is None else run_at,
-            delay_ms="" if delay_ms is None else delay_ms,
+            run_at=or_empty(run_at),
+            delay_ms=or_empty(delay_ms),
             traits=traits,
             spec=encoded,
         )
         if reply == b"ok":
             return Settled("ok", "waiting"), _due(told[0])
         return Settled(reply.decode(), told[0].decode() if told else ""), None
+
+    def by_shard(self, job_ids: Iterable[str]) -> dict[int, list[str]]:
+        """The ids by the shard that each names, because a script acts in one. Raises `NotFound`."""
+        found: dict[int, list[str]] = {}
+        for job_id in job_ids:
+            found.setdefault(self.shard_of(job_id), []).append(job_id)
+        return found
 
     def shard_of(self, job_id: str) -> int:
         """The shard that an id names. Raises `NotFound`."""

@@ -21,6 +21,7 @@ from coordinator.domain.queue import (
     Retention,
 )
 from coordinator.store.connection import Connection, Reply
+from coordinator.store.scripts import or_empty
 
 _defaults_decoder = msgspec.json.Decoder(QueueDefaults)
 
@@ -128,8 +129,8 @@ def _key_view(view: list[Any]) -> KeyView:
 def _fields(settings: QueueSettings) -> dict[str, str | int | float]:
     """The hash of a queue; an empty value removes the field."""
     fields: dict[str, str | int | float] = {
-        "concurrency": _or_none(settings.concurrency),
-        "key_concurrency": _or_none(settings.per_key.concurrency),
+        "concurrency": or_empty(settings.concurrency),
+        "key_concurrency": or_empty(settings.per_key.concurrency),
         **_rate_fields("rate", settings.rate),
         **_rate_fields("key_rate", settings.per_key.rate),
     }
@@ -147,10 +148,6 @@ def _fields(settings: QueueSettings) -> dict[str, str | int | float]:
         fields[f"{state}_age_ms"] = keep.age_ms if keep else ""
         fields[f"{state}_count"] = keep.count if keep else ""
     return fields
-
-
-def _or_none(value: int | None) -> int | str:
-    return "" if value is None else value
 
 
 def _rate_fields(prefix: str, rate: Rate | None) -> dict[str, str | int | float]:

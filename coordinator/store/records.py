@@ -15,6 +15,7 @@ from coordinator.domain.job import PRIORITY_DEFAULT, UNREADABLE, Job, LogEntry, 
 from coordinator.domain.outcome import Limits
 from coordinator.domain.settlement import Settlement
 from coordinator.domain.unique import digest
+from coordinator.store.scripts import or_empty
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def settle_row(end: Ended) -> tuple[Value, ...]:
     settlement = end.settlement
     return (
         end.job_id,
-        "" if end.attempt is None else end.attempt,
+        or_empty(end.attempt),
         end.nonce,
         "1" if end.lapsed else "",
         settlement.verb,
@@ -135,7 +136,7 @@ def settle_row(end: Ended) -> tuple[Value, ...]:
         settlement.reason,
         settlement.error,
         settlement.result,
-        "" if settlement.http_status is None else settlement.http_status,
+        or_empty(settlement.http_status),
         "" if settlement.limits is None else _limits(settlement.limits),
     )
 

@@ -17,6 +17,7 @@ from coordinator.errors import NotFound
 from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS, RETENTION
 from coordinator.store.records import NewJob, kept_of, lane_of
+from coordinator.store.scripts import or_empty
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class ScheduleStore:
             id=stored.id,
             version=stored.version,
             record=msgspec.json.encode(stored.schedule),
-            next_at=_or_none(stored.next_at),
+            next_at=or_empty(stored.next_at),
             paused="1" if stored.is_paused else "",
             name=stored.schedule.name or "",
             idempotency=key,
@@ -140,11 +141,11 @@ class ScheduleStore:
             id=due.id,
             expected=due.tick,
             version=due.version,
-            next_at=_or_none(next_at),
+            next_at=or_empty(next_at),
             last_at=jobs[-1].spec.scheduled_for or "" if jobs else "",
             missed=missed,
             overlap=schedule.overlap,
-            max_runs=_or_none(schedule.max_runs),
+            max_runs=or_empty(schedule.max_runs),
         )
         if reply != b"ok":
             return False, None
@@ -163,11 +164,16 @@ class ScheduleStore:
 
     async def read(self, schedule_id: str) -> StoredSchedule:
         """One schedule. Raises `NotFound`."""
+        stored, _ = await self.read_now(schedule_id)
+        return stored
+
+    async def read_now(self, schedule_id: str) -> tuple[StoredSchedule, int]:
+        """One schedule, and the instant at which it is so. Raises `NotFound`."""
         reply, *rest = await self._connection.run("read_schedule", self._root_of(schedule_id), id=schedule_id)
         if reply != b"ok":
             raise schedule_not_found(schedule_id)
-        _, view = rest
-        return _read_view(view)
+        now, view = rest
+        return _read_view(view), now
 
     async def page(self, after: str, limit: int) -> tuple[list[StoredSchedule], str | None]:
         """Up to `limit` schedules behind the id `after`, the oldest first, and the id to go on behind, None at the end.
@@ -250,7 +256,3 @@ def _read_view(view: list[Any]) -> StoredSchedule:
         is_paused=b"paused" in field,
         version=int(field[b"version"]),
     )
-
-
-def _or_none(number: int | None) -> str | int:
-    return "" if number is None else number

@@ -30,6 +30,11 @@ _ARGUMENT = re.compile(r"^local (\w+) = (?:tonumber\()?ARGV\[(\d+)\]", re.MULTIL
 _ROWS = re.compile(r"^-- Rows from ARGV\[(\d+)\], each: (.+)$", re.MULTILINE)
 
 
+def or_empty(value: int | str | None) -> int | str:
+    """How a script is told that there is no such thing: an argument cannot be nil."""
+    return "" if value is None else value
+
+
 class ScriptError(Exception):
     """A script cannot be linked, or was called with the wrong inputs."""
 

@@ -127,6 +127,17 @@ async def ended_job(shard, clock, ending):
     return attempt.job_id
 
 
+async def ended_twice(shard, clock, batches):
+    """A job that has ended again, and what a slow one read of its first end."""
+    job_id = await ended_job(shard, clock, shard.die)
+    first = await batches.outgoing(0)
+    await batches.clear(0, first)  # Another one was faster.
+    assert (await shard.change("retry", job_id))[0] == "retried"
+    await clock.advance(1)
+    await shard.end(await shard.claim_one(), shard.die)
+    return job_id, first
+
+
 async def test_an_outbox_tells_of_ends_and_since_when(shard, clock, batches):
     job_id = await ended_job(shard, clock, shard.die)
     await clock.advance(1)
@@ -142,12 +153,7 @@ async def test_an_outbox_tells_of_ends_and_since_when(shard, clock, batches):
 
 
 async def test_who_is_slow_does_not_clear_the_second_end_of_a_job(shard, clock, batches):
-    job_id = await ended_job(shard, clock, shard.die)
-    first = await batches.outgoing(0)
-    await batches.clear(0, first)  # Another one was faster.
-    assert (await shard.change("retry", job_id))[0] == "retried"
-    await clock.advance(1)
-    await shard.end(await shard.claim_one(), shard.die)
+    job_id, first = await ended_twice(shard, clock, batches)
 
     assert await batches.clear(0, first)
 
@@ -156,12 +162,7 @@ async def test_who_is_slow_does_not_clear_the_second_end_of_a_job(shard, clock, 
 
 
 async def test_a_job_that_is_kept_for_its_second_end_is_erased_when_that_was_told(shard, clock, batches):
-    job_id = await ended_job(shard, clock, shard.die)
-    first = await batches.outgoing(0)
-    await batches.clear(0, first)  # Another one was faster.
-    assert (await shard.change("retry", job_id))[0] == "retried"
-    await clock.advance(1)
-    await shard.end(await shard.claim_one(), shard.die)
+    job_id, first = await ended_twice(shard, clock, batches)
     await shard.delete(job_id)
 
     await batches.clear(0, first)

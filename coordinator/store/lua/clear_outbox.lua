@@ -1,6 +1,6 @@
 -- Others have been told of these. A job that was to be erased meanwhile is erased now.
 --
--- A job that was retried may have ended again since it was read: of its second end nobody has been told.
+-- A job that was tried anew since others were told may have ended again: of its second end nobody has been told.
 --
 -- Returns {"ok", due_in_ms}; `due_in_ms` is 0 while more is to be told, else -1.
 -- flags: allow-oom

@@ -4,6 +4,7 @@
 -- {"idempotency_mismatch"}.
 
 -- @include lib/batch
+-- @include lib/replay
 
 local id = ARGV[1]
 local record = ARGV[2] -- JSON
@@ -11,16 +12,9 @@ local idempotency = ARGV[3] -- the caller's key for the request, or ""
 local fingerprint = ARGV[4]
 local idempotency_ms = ARGV[5]
 
-if idempotency ~= "" then
-  local known = redis.call("GET", idempotency_key(idempotency))
-  if known then
-    local before, made = string.match(known, "^(%S+) (%S+)")
-    if before ~= fingerprint then return { "idempotency_mismatch" } end
-    -- With its own id it is this very call, whose reply was lost.
-    return { made == id and "ok" or "replayed", made }
-  end
-  redis.call("SET", idempotency_key(idempotency), fingerprint .. " " .. id, "PX", idempotency_ms)
-end
+local replay = replay_of(idempotency, fingerprint, id)
+if replay then return replay end
+remember_request(idempotency, fingerprint, id, idempotency_ms)
 if redis.call("HSETNX", batch_key(id), "created_at", now) == 1 then
   redis.call("HSET", batch_key(id), "record", record)
   keep_for(id, UNSEALED_MS)

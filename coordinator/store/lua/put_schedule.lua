@@ -1,8 +1,9 @@
 -- Write a schedule, if it is still as it was read. A new version makes any fire that was computed from the old one void.
 --
--- Returns {"ok"}; {"changed"} if the version is another, unless this very call made it so and its reply was lost; or for a
--- request that was made before {"replayed", id} or {"idempotency_mismatch"}.
+-- Returns {"ok", id}; {"changed", id} if the version is another, unless this very call made it so and its reply was lost; or
+-- for a request that was made before {"replayed", id} or {"idempotency_mismatch"}.
 
+-- @include lib/replay
 -- @include lib/schedule
 
 local id = ARGV[1]
@@ -15,16 +16,12 @@ local idempotency = ARGV[7] -- the caller's key for the request, or ""
 local fingerprint = ARGV[8]
 local idempotency_ms = ARGV[9]
 
-local known = idempotency ~= "" and redis.call("GET", idempotency_key(idempotency))
-if known then
-  local before, made = string.match(known, "^(%S+) (%S+)")
-  if before ~= fingerprint then return { "idempotency_mismatch" } end
-  return made == id and { "ok" } or { "replayed", made }
-end
+local replay = replay_of(idempotency, fingerprint, id)
+if replay then return replay end
 
 local now_version, now_record, now_paused = unpack(redis.call("HMGET", schedule_key(id), "version", "record", "paused"))
 if (now_version or "0") ~= version then
-  return { now_record == record and (now_paused or "") == paused and "ok" or "changed" }
+  return { now_record == record and (now_paused or "") == paused and "ok" or "changed", id }
 end
 redis.call("HSET", schedule_key(id), "version", version + 1, "record", record)
 redis.call("HSETNX", schedule_key(id), "created_at", now)
@@ -38,7 +35,5 @@ else
   redis.call("HDEL", schedule_key(id), "paused")
   set_next(id, next_at)
 end
-if idempotency ~= "" then
-  redis.call("SET", idempotency_key(idempotency), fingerprint .. " " .. id, "PX", idempotency_ms)
-end
-return { "ok" }
+remember_request(idempotency, fingerprint, id, idempotency_ms)
+return { "ok", id }
