@@ -9,11 +9,13 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
+from typing import cast
 
 from msgspec.structs import replace
 
 from coordinator import __version__, demo
 from coordinator.app import build_app
+from coordinator.domain.durability import Durability
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
@@ -21,6 +23,7 @@ from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
 from coordinator.store.open import IN_PROCESS_URL, Store, check_server, open_store
+from coordinator.store.servers import Access
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +95,21 @@ def _refuse_open_door(settings: Settings) -> None:
 
 def _open(url: str, settings: Settings) -> Store:
     try:
-        return open_store(url, prefix=settings.prefix, shards=settings.shards)
+        return open_store(
+            url,
+            prefix=settings.prefix,
+            shards=settings.shards,
+            durability=cast("Durability", settings.durability),
+            access=Access(
+                settings.redis_username,
+                settings.redis_password,
+                settings.redis_sentinel_username,
+                settings.redis_sentinel_password,
+                settings.redis_ca_file,
+                settings.redis_cert_file,
+                settings.redis_key_file,
+            ),
+        )
     except ValueError as error:
         raise SettingsError(f"--redis-url {_without_password(url)} cannot be used: {error}") from None
 

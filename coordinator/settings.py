@@ -28,7 +28,20 @@ def _setting(text: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 - handed
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, with its default and why it is that."""
 
-    redis_url: Annotated[str, _setting("redis://, rediss:// or unix:// URL of the store")] = ""
+    redis_url: Annotated[
+        str,
+        _setting("URL of the store: redis://, redis+sentinel://, redis+cluster://, the same with rediss, or unix://"),
+    ] = ""
+    redis_username: Annotated[str, _setting("user of Redis, where the URL names none")] = ""
+    redis_password: Annotated[str, _setting("password of Redis, where the URL has none")] = ""
+    redis_sentinel_username: Annotated[str, _setting("user of the sentinels")] = ""
+    redis_sentinel_password: Annotated[str, _setting("password of the sentinels")] = ""
+    redis_ca_file: Annotated[str, _setting("PEM of who signed the certificate of Redis, if not the system's")] = ""
+    redis_cert_file: Annotated[str, _setting("PEM of our own certificate, if Redis asks for one")] = ""
+    redis_key_file: Annotated[str, _setting("PEM of its key")] = ""
+    durability: Annotated[
+        str, _setting("when a change counts as made: local, fsync or replicated", pattern="^(local|fsync|replicated)$")
+    ] = "local"
     host: Annotated[str, _setting("address to listen on")] = "127.0.0.1"
     port: Annotated[int, _setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
     worker_url: Annotated[str, _setting("URL of the function that serves every worker without a URL of its own")] = ""

@@ -120,12 +120,15 @@ class Bench:
         return shown
 
     async def _fill(self, store: Store, count: int, trait: Trait = TRAITS["plain"]) -> float:
-        before = (await store.connection.info())["used_memory"]
+        before = await self._used(store)
         far = time.time_ns() // 1_000_000 + 10**9
         for start in range(0, count, BATCH):
             await store.jobs.enqueue(0, _new_jobs(min(BATCH, count - start), far, trait=trait))
-        grown: int = (await store.connection.info())["used_memory"] - before
-        return grown / count
+        return (await self._used(store) - before) / count
+
+    async def _used(self, store: Store) -> int:
+        (info,) = (await store.connection.infos("memory")).values()
+        return int(info["used_memory"])
 
     async def _store_round(self, store: Store, trait: Trait = TRAITS["plain"]) -> Figures:
         count = min(self.jobs, 5000)
@@ -168,7 +171,7 @@ class Bench:
         return await self._script_us(store) - before
 
     async def _script_us(self, store: Store) -> float:
-        stats = await store.connection.client.info("commandstats")
+        stats = (await store.connection.infos("commandstats")).popitem()[1]
         return float(sum(stats.get(f"cmdstat_{name}", {}).get("usec", 0) for name in ("evalsha", "eval")))
 
     async def accept(self) -> Iterable[tuple[str, Figures]]:

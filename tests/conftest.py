@@ -1,7 +1,8 @@
 """What all tests share: stores on every server that this machine has, each with a clock of its own.
 
-`store` runs a test once per server: in process, on Valkey (from the `embedded` extra) and on an installed Redis.
-`real_store` leaves the imitation out. Time stands still in both; `clock.advance(ms)` moves it.
+`store` runs a test once per server: in process, on Valkey (from the `embedded` extra), on an installed Redis, on a
+cluster of three primaries with a replica each, and on a primary that Sentinel names. `real_store` leaves the imitation
+out. Time stands still in both; `clock.advance(ms)` moves it.
 """
 
 import itertools
@@ -14,6 +15,7 @@ import pytest
 
 from coordinator.store.embedded import EmbeddedServer, Program, bundled_program, identify
 from coordinator.store.open import IN_PROCESS_URL, Store, open_store
+from tests.servers import ClusterSet, SentinelSet, ServerSet
 
 START = 1_800_000_000_000
 """The instant at which every test begins."""
@@ -30,7 +32,10 @@ def programs() -> dict[str, Program]:
 
 
 PROGRAMS = programs()
-REAL = list(PROGRAMS)
+SETS: dict[str, type[ClusterSet | SentinelSet]] = {"cluster": ClusterSet, "sentinel": SentinelSet} if PROGRAMS else {}
+"""They run on the first program there is: what differs between programs, the single servers show."""
+
+REAL = [*PROGRAMS, *SETS]
 
 
 def pytest_report_header() -> str:
@@ -49,13 +54,18 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Starts each kind of server once; a call with its family gives its URL."""
-    running: dict[str, EmbeddedServer] = {}
+    running: dict[str, EmbeddedServer | ServerSet] = {}
 
     def url_of(family: str) -> str:
         if family == "in-process":
             return IN_PROCESS_URL
         if family not in running:
-            running[family] = EmbeddedServer(PROGRAMS[family], tmp_path_factory.mktemp(family))
+            directory = tmp_path_factory.mktemp(family)
+            running[family] = (
+                SETS[family](next(iter(PROGRAMS.values())), directory)
+                if family in SETS
+                else EmbeddedServer(PROGRAMS[family], directory)
+            )
             running[family].start()
         return running[family].url
 

@@ -1,29 +1,34 @@
-"""One connection pool to Redis, and the one place where its failures are handled.
+"""The one way to Redis, and the one place where its failures are handled.
 
 redis-py is told to repeat nothing: by default it would run a slow script eleven times. We repeat ourselves, a few
 times and briefly, because every script of ours may be repeated with the same arguments; what still fails is a
 `StoreUnavailable` that becomes a 503.
+
+What a caller is told has happened, has happened as safely as `durability` says: a script whose header says
+`acknowledged` is answered when a replica, or the disk, has confirmed what it wrote.
 """
 
 import asyncio
+import copy
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AskError,
     BusyLoadingError,
+    ClusterDownError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
@@ -32,8 +37,10 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
+from coordinator.domain.durability import Durability
 from coordinator.errors import StoreUnavailable
 from coordinator.store.scripts import Argument, Row, load
+from coordinator.store.servers import Servers, ask
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +53,29 @@ TRY_LIMIT_S = 2.0
 RUN_LIMIT_S = 4.0
 """For all tries together: a caller is told soon, also by a server that hangs instead of refusing."""
 
-_AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError)
+REDIRECTIONS = 5
+"""Of one try of a command: while a cluster changes, the node that one is sent to may not know yet."""
+
+CONFIRM_LIMIT_MS = 1000
+"""For a replica or the disk to confirm a change; less than `TRY_LIMIT_S`."""
+
+CONFIRMATIONS: dict[Durability, tuple[str | int, ...]] = {
+    "local": (),
+    "fsync": ("WAITAOF", 1, 0, CONFIRM_LIMIT_MS),
+    "replicated": ("WAIT", 1, CONFIRM_LIMIT_MS),
+}
+"""They wait for what was written on their own connection, so they go with the script that wrote it."""
+
+_AWAY = (
+    RedisConnectionError,
+    RedisTimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    # A slot that moves is waited for (see servers.py), and one that nobody serves.
+    AskError,
+    TryAgainError,
+    ClusterDownError,
+)
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
 
@@ -58,15 +87,30 @@ class Connection:
     """Runs scripts. `prefix` starts every key; `shards` is the number of slices of the keyspace."""
 
     def __init__(
-        self, client: "Redis", *, prefix: str, shards: int, in_process: bool = False, test_clock: bool = False
+        self,
+        servers: Servers,
+        *,
+        prefix: str,
+        shards: int,
+        durability: Durability = "local",
+        in_process: bool = False,
+        test_clock: bool = False,
     ) -> None:
         """`in_process` says that the server is an imitation which does not know script flags."""
-        self.client = client
+        self.servers = servers
         self.prefix = prefix
         self.shards = shards
+        self.durability: Durability = durability
         self.in_process = in_process
-        self._command: Callable[..., Awaitable[Any]] = client.execute_command
         self._scripts = load(with_flags=not in_process, test_clock=test_clock)
+
+    def at(self, durability: Durability | None) -> "Connection":
+        """The same, for changes that are to be that safe; None for as safe as all."""
+        if durability in (None, self.durability):
+            return self
+        other = copy.copy(self)
+        other.durability = durability
+        return other
 
     def root(self, shard: int) -> str:
         """The beginning of all keys of a shard; the braces keep them in one Redis Cluster slot."""
@@ -75,15 +119,16 @@ class Connection:
     async def run(self, script: str, root: str, rows: Sequence[Row] = (), /, **values: Argument) -> Reply:
         """Run a script, repeating it while Redis is away for a moment.
 
-        Raises `StoreUnavailable` when Redis stays away or is full.
+        Raises `StoreUnavailable` when Redis stays away or is full, or cannot confirm what it has done.
         """
         linked = self._scripts[script]
         argv = linked.pack(rows, values)
+        confirm = CONFIRMATIONS[self.durability] if linked.is_acknowledged else ()
         until = time.monotonic() + RUN_LIMIT_S
         pauses = iter(_PAUSES_S)
         while True:
             try:
-                return await self._evaluate(linked.sha, linked.text, root, argv)
+                return await self._evaluate(linked.sha, linked.text, root, argv, confirm)
             except (RedisError, OSError) as error:
                 place = _SCRIPT_LINE.search(str(error))
                 if place:
@@ -91,66 +136,103 @@ class Connection:
                 pause = next(pauses, None)
                 if pause is None or time.monotonic() + pause >= until or not _is_passing(error):
                     raise _unavailable(error) from error
-                if isinstance(error, ReadOnlyError):
-                    # A demoted primary keeps its connections: the next one may lead to the new primary.
-                    await self.client.connection_pool.disconnect()
             await asyncio.sleep(pause)
 
-    async def _execute(self, *command: Argument) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
-        async with asyncio.timeout(TRY_LIMIT_S):
-            return await self._command(*command)
-
-    async def _evaluate(self, sha: str, text: str, root: str, argv: list[Argument]) -> Reply:
+    async def _evaluate(
+        self, sha: str, text: str, root: str, argv: list[Argument], confirm: Sequence[Argument] = ()
+    ) -> Reply:
         try:
-            reply: Reply = await self._execute("EVALSHA", sha, 1, root, *argv)
+            reply: Reply = await self._execute(root, ("EVALSHA", sha, 1, root, *argv), confirm)
         except NoScriptError:
             # A restart or failover empties the script cache.
-            reply = await self._execute("EVAL", text, 1, root, *argv)
+            reply = await self._execute(root, ("EVAL", text, 1, root, *argv), confirm)
         return reply
 
-    async def call(self, *command: Argument) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
-        """Run one plain command, for the few keys that belong to no shard. Not repeated."""
+    async def _execute(self, key: str, command: Sequence[Argument], confirm: Sequence[Argument] = ()) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+        """Run a command where the key is, following the slots of a cluster."""
+        redirections = iter(range(REDIRECTIONS))
+        while True:
+            client = None
+            try:
+                async with asyncio.timeout(TRY_LIMIT_S):
+                    client = await self.servers.having(key)
+                    return await (_confirmed(client, command, confirm) if confirm else ask(client, *command))
+            except (RedisError, OSError) as error:
+                if not await self.servers.heed(error, client) or next(redirections, None) is None:
+                    raise
+
+    async def call(self, *command: Argument, key: str | None = None) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+        """Run one plain command, for the few keys that belong to no shard. Not repeated.
+
+        `key` is told where it is not the first argument.
+        """
         try:
-            return await self._execute(*command)
+            return await self._execute(str(command[1]) if key is None else key, command)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def info(self) -> dict[str, Any]:
-        """What the server says of itself."""
+    async def infos(self, *sections: str) -> dict["Redis", dict[str, Any]]:
+        """What each primary says of itself."""
         try:
             async with asyncio.timeout(TRY_LIMIT_S):
-                info: dict[str, Any] = await self.client.info()
+                return {client: await client.info(*sections) for client in await self.servers.primaries()}
         except (RedisError, OSError) as error:
+            await self.servers.heed(error, None)
             raise _unavailable(error) from error
-        return info
+
+    async def publish(self, channel: str, message: str) -> None:
+        """Tell all who listen on a channel."""
+        await self.call(self.servers.publish, channel, message)
 
     @asynccontextmanager
     async def subscription(self, channel: str) -> AsyncIterator[PubSub]:
         """A subscription on a connection of its own."""
-        async with self.client.pubsub() as pubsub:
+        try:
+            client = await self.servers.having(channel)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        async with client.pubsub() as pubsub:
+            subscribe = pubsub.ssubscribe if self.servers.publish == "SPUBLISH" else pubsub.subscribe
             try:
                 async with asyncio.timeout(TRY_LIMIT_S):
-                    await pubsub.subscribe(channel)
+                    await subscribe(channel)
+                yield pubsub
             except (RedisError, OSError) as error:
+                await self.servers.heed(error, client)
                 raise _unavailable(error) from error
-            yield pubsub
 
     async def next_message(self, pubsub: PubSub) -> str | None:
-        """The next message of a subscription, None if a minute passed without one.
+        """The next message of a subscription, None if a minute passed without one. For use within `subscription`.
 
         The first is empty: the server confirms the subscription, and from here on nothing is missed.
         """
-        try:
-            message = await pubsub.get_message(timeout=60)
-        except (RedisError, OSError) as error:
-            raise _unavailable(error) from error
+        message = await pubsub.get_message(timeout=60)
         if message is None:
             return None
-        return message["data"].decode() if message["type"] == "message" else ""
+        if message["type"] == "sunsubscribe":
+            raise RedisConnectionError("the channel's slot has moved to another node")
+        return message["data"].decode() if message["type"] in ("message", "smessage") else ""
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.aclose()
+        await self.servers.close()
+
+
+async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: Sequence[Argument]) -> Any:  # noqa: ANN401 - see `_execute`
+    """Both on one connection, in one trip. Raises `StoreUnavailable` if the second says that it is not so yet."""
+    async with client.pipeline(transaction=False) as pipeline:
+        pipeline.execute_command(*command)
+        pipeline.execute_command(*confirm)
+        reply, confirmed = await pipeline.execute(raise_on_error=False)
+    for answer in (reply, confirmed):
+        if isinstance(answer, Exception):
+            raise answer
+    # WAITAOF tells of the primary and of the replicas apart.
+    if (confirmed[0] if isinstance(confirmed, list) else confirmed) < 1:
+        who = "its disk" if confirm[0] == "WAITAOF" else "a replica"
+        detail = f"The change was made, but {who} did not confirm it within {CONFIRM_LIMIT_MS} ms; repeat the request."
+        raise StoreUnavailable("not_confirmed", detail)
+    return reply
 
 
 def _is_passing(error: Exception) -> bool:
@@ -167,25 +249,3 @@ def _unavailable(error: Exception) -> Exception:
         detail = "Redis cannot be reached or is not ready; if this was a change, it may or may not have been made."
         return StoreUnavailable("redis_unavailable", detail)
     return error
-
-
-def open_client(url: str, *, connections: int = 16) -> "Redis":
-    """A client for `redis://`, `rediss://` or `unix://` URLs. Connects on first use.
-
-    The pool waits for a free connection instead of failing: a burst of requests queues for milliseconds.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        protocol=2,
-        max_connections=connections,
-        timeout=5,
-        # With a time-out of its own redis-py sends through asyncio.wait_for, which makes a task of every command and,
-        # before Python 3.12, swallows the cancellation of whoever waits. Ours is around the whole command.
-        socket_timeout=None,
-        socket_connect_timeout=2,
-        health_check_interval=0,
-        retry=Retry(NoBackoff(), 0),
-        client_name="coordinator",
-        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-    )
-    return Redis.from_pool(pool)

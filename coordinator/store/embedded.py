@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -33,7 +33,7 @@ START_LIMIT_S = 15
 OLDEST_VERSION = (7, 0)
 """Script flags begin with Redis 7.0, and all Valkey versions have them."""
 
-OPTIONS = {
+OPTIONS: dict[str, str | int] = {
     "save": "",
     "appendonly": "yes",
     "appendfsync": "everysec",
@@ -88,11 +88,17 @@ def identify(path: str) -> Program | None:
 class EmbeddedServer:
     """A server as a child of this process. `url` is how to reach it."""
 
-    def __init__(self, program: Program, data_dir: Path, *, port: int = 0) -> None:
-        """Files go to `data_dir`, which only one server at a time may use; it listens on loopback too with a port."""
+    def __init__(
+        self, program: Program, data_dir: Path, *, port: int = 0, options: Mapping[str, str | int] | None = None
+    ) -> None:
+        """Files go to `data_dir`, which only one server at a time may use; it listens on loopback too with a port.
+
+        `options` are the server's own, beside or instead of `OPTIONS`.
+        """
         self.program = program
         self.data_dir = data_dir
         self.port = port
+        self._options = OPTIONS | dict(options or {})
         # A socket's path may have 108 bytes, which a data directory deep in a home directory exceeds.
         self._run_dir = Path(tempfile.mkdtemp(prefix="coordinator-"))
         self._socket = self._run_dir / "redis.sock"
@@ -112,11 +118,11 @@ class EmbeddedServer:
         self._run_dir.mkdir(mode=0o700, exist_ok=True)
         self._take_directory()
         log = (self.data_dir / "server.log").open("ab")
-        options = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+        options = [word for name, value in self._options.items() for word in (f"--{name}", str(value))]
         command = [self.program.path, *options, "--dir", str(self.data_dir), "--unixsocket", str(self._socket)]
         command += ["--port", str(self.port), "--bind", "127.0.0.1"]
         # What runs in the child before the server takes no lock, so threads cannot have left one held.
-        prepare = _die_with(os.getpid())
+        prepare = die_with_parent()
         self._process = subprocess.Popen(  # noqa: S603
             command,
             stdout=log,
@@ -206,10 +212,11 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
+def die_with_parent() -> Callable[[], None] | None:
     """Runs in the child before it becomes the server: the kernel will end it when the parent is gone."""
     if sys.platform != "linux":
         return None
+    parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
     set_parent_death_signal = 1
 

@@ -54,7 +54,7 @@ class LeadershipStore:
 
     async def publish(self, message: str) -> None:
         """Wake the other replicas. A message may be lost: it only saves them the time to their next poll."""
-        await self._connection.call("PUBLISH", self._channel, message)
+        await self._connection.publish(self._channel, message)
 
     async def messages(self) -> AsyncIterator[str]:
         """What others publish, after an empty message that says that it begins.

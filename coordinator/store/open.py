@@ -2,20 +2,24 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
-from redis.asyncio import Redis
-
+from coordinator.domain.durability import Durability
 from coordinator.errors import SettingsError
 from coordinator.store.batches import BatchStore
-from coordinator.store.connection import Connection, open_client
+from coordinator.store.connection import Connection
 from coordinator.store.embedded import OLDEST_VERSION
 from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
+from coordinator.store.servers import Access, OneServer, Servers, open_servers
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
+
+WAITAOF_VERSION = (7, 2)
+"""From here on a change can wait until it is on disk."""
 
 IN_PROCESS_URL = "memory://"
 """The imitation inside this process: nothing is kept, and nobody else sees it."""
@@ -43,11 +47,29 @@ class Store:
         await self.connection.close()
 
 
-def open_store(url: str, *, prefix: str = "co", shards: int = 16, test_clock: bool = False) -> Store:
-    """A store for `redis://`, `rediss://`, `unix://` or `memory://`. Connects on first use."""
+def open_store(
+    url: str,
+    *,
+    prefix: str = "co",
+    shards: int = 16,
+    durability: Durability = "local",
+    access: Access | None = None,
+    test_clock: bool = False,
+) -> Store:
+    """A store for a URL as told in servers.py, or `memory://`. Connects on first use.
+
+    Raises `ValueError` for a URL that cannot be read.
+    """
     in_process = url == IN_PROCESS_URL
-    client = _open_in_process() if in_process else open_client(url)
-    connection = Connection(client, prefix=prefix, shards=shards, in_process=in_process, test_clock=test_clock)
+    servers = _open_in_process() if in_process else open_servers(url, access or Access())
+    connection = Connection(
+        servers, prefix=prefix, shards=shards, durability=durability, in_process=in_process, test_clock=test_clock
+    )
+    return store_on(connection)
+
+
+def store_on(connection: Connection) -> Store:
+    """All that is reached by one connection."""
     return Store(
         connection,
         JobStore(connection),
@@ -59,27 +81,34 @@ def open_store(url: str, *, prefix: str = "co", shards: int = 16, test_clock: bo
     )
 
 
-def _open_in_process() -> "Redis":
+def _open_in_process() -> Servers:
     try:
         from fakeredis import FakeAsyncRedis  # noqa: PLC0415 - an extra that may be missing
     except ImportError:
         msg = "No store: install Redis or Valkey, or the extra: pip install 'coordinator[embedded]'."
         raise SettingsError(msg) from None
     # Without a time-out, for the same reason as a real connection.
-    client: Redis = FakeAsyncRedis(socket_timeout=None)
-    return client
+    return OneServer(FakeAsyncRedis(socket_timeout=None))
 
 
 async def check_server(store: Store) -> None:
-    """Refuse a server that would lose jobs by its own settings; warn of one that may.
+    """Refuse servers that would lose jobs by their own settings; warn of those that may.
 
-    Raises `SettingsError` with the remedy, `StoreUnavailable` when it cannot be reached.
+    Raises `SettingsError` with the remedy, `StoreUnavailable` when they cannot be reached.
     """
     if store.connection.in_process:
         return
-    info = await store.connection.info()
+    infos = await store.connection.infos()
+    for info in infos.values():
+        _check_one(info, is_cluster=len(infos) > 1 or store.connection.servers.publish == "SPUBLISH")
+        _check_durability(info, store.connection.durability)
+
+
+def _check_one(info: dict[str, Any], *, is_cluster: bool) -> None:
     if info.get("role") == "slave":
         raise SettingsError("COORDINATOR_REDIS_URL leads to a read-only replica; give the primary's address.")
+    if info.get("cluster_enabled") and not is_cluster:
+        raise SettingsError("COORDINATOR_REDIS_URL leads to a node of a cluster; write it as redis+cluster://…")
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         msg = (
@@ -87,11 +116,29 @@ async def check_server(store: Store) -> None:
             "Run: redis-cli config set maxmemory-policy noeviction"
         )
         raise SettingsError(msg)
-    version = tuple(int(part) for part in str(info.get("redis_version", "7.0")).split(".")[:2])
-    if version < OLDEST_VERSION:
+    if _version(info) < OLDEST_VERSION:
         raise SettingsError(f"Redis {info['redis_version']} is too old; 7.0 or later is needed.")
     if int(info.get("aof_enabled", 1)) == 0:
         log.warning(
-            "Redis keeps no append-only file: a crash loses what came since its last snapshot. "
+            "Redis keeps no append-only file: a crash loses what came since its last snapshot, or all without one. "
             "Run: redis-cli config set appendonly yes"
         )
+
+
+def _check_durability(info: dict[str, Any], durability: Durability) -> None:
+    if durability == "fsync" and int(info.get("aof_enabled", 1)) == 0:
+        raise SettingsError(
+            "COORDINATOR_DURABILITY is fsync, but Redis keeps no append-only file. "
+            "Run: redis-cli config set appendonly yes"
+        )
+    if durability == "fsync" and _version(info) < WAITAOF_VERSION:
+        msg = f"COORDINATOR_DURABILITY is fsync, which needs WAITAOF of Redis 7.2; this is {info['redis_version']}."
+        raise SettingsError(msg)
+    if durability == "replicated" and int(info.get("connected_slaves", 0)) == 0:
+        log.warning(
+            "COORDINATOR_DURABILITY is replicated, but no replica is connected: until one is, nothing is accepted"
+        )
+
+
+def _version(info: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(info.get("redis_version", "7.0")).split(".")[:2])

@@ -7,7 +7,9 @@ bindings at its top are its signature: a line like
     -- Rows from ARGV[3], each: id, attempt, nonce
 
 makes `lease_ms` a keyword of the call, and `rows` a sequence of three-tuples; a missing, extra or misplaced input is an
-error that names the script. KEYS[1] is always the root that routes the call to its slot.
+error that names the script. KEYS[1] is always the root that routes the call to its slot; it is a name, and never a key
+that exists. `-- flags: allow-oom` lets a script run when memory is full, and `-- acknowledged` says that somebody
+takes its answer for a promise.
 
 Why scripts and not Redis functions: functions are one library for the whole server, so in a rolling deploy the last
 replica to start would replace it under the others. A script's name is its hash.
@@ -26,6 +28,7 @@ Row = Sequence[Argument]
 _LUA = files("coordinator.store") / "lua"
 _INCLUDE = re.compile(r"^-- @include (\S+)$")
 _FLAGS = re.compile(r"^-- flags: (\S+)$", re.MULTILINE)
+_ACKNOWLEDGED = re.compile(r"^-- acknowledged$", re.MULTILINE)
 _ARGUMENT = re.compile(r"^local (\w+) = (?:tonumber\()?ARGV\[(\d+)\]", re.MULTILINE)
 _ROWS = re.compile(r"^-- Rows from ARGV\[(\d+)\], each: (.+)$", re.MULTILINE)
 
@@ -52,6 +55,7 @@ class Script:
         self.text = shebang + body
         # SHA-1 is what Redis names scripts by; nothing is protected by it.
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        self.is_acknowledged = bool(_ACKNOWLEDGED.search(body))
         self.arguments = _arguments(name, body)
         rows = _ROWS.search(body)
         self.row = tuple(rows[2].split(", ")) if rows else ()

@@ -49,17 +49,17 @@ class FailingOnce:
         self._when = when
         store.connection._evaluate = self
 
-    async def __call__(self, sha, text, root, argv):
+    async def __call__(self, sha, text, root, argv, confirm):
         if self._scripts[sha] in QUIET:
-            return await self._evaluate(sha, text, root, argv)
+            return await self._evaluate(sha, text, root, argv, confirm)
         self._left -= 1
         if self._left == 0:
             self.met = True
             if self._when == "before":
                 raise RedisConnectionError("it never ran")
-            await self._evaluate(sha, text, root, argv)
+            await self._evaluate(sha, text, root, argv, confirm)
             raise RedisConnectionError("its reply was lost")
-        return await self._evaluate(sha, text, root, argv)
+        return await self._evaluate(sha, text, root, argv, confirm)
 
 
 class Function:

@@ -66,9 +66,9 @@ async def rig():
 async def test_a_claim_whose_answers_were_all_lost_is_answered_the_next_time(rig):
     evaluate, left = rig.store.connection._evaluate, 4
 
-    async def lose(sha, text, root, argv):
+    async def lose(sha, text, root, argv, confirm):
         nonlocal left
-        reply = await evaluate(sha, text, root, argv)
+        reply = await evaluate(sha, text, root, argv, confirm)
         if sha == rig.store.connection._scripts["claim_jobs"].sha and reply[1] and left:
             left -= 1
             raise ConnectionResetError("the reply was lost")

@@ -1,7 +1,6 @@
 """What the tests of the store share: one shard, with short ways to seed it, act on it and see all of it."""
 
 import asyncio
-import dataclasses
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -13,15 +12,11 @@ from coordinator.domain.ids import new_id
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.queue import QueueSettings, Rate
 from coordinator.domain.settlement import Settlement
-from coordinator.store.batches import BatchStore
-from coordinator.store.connection import Connection, open_client
-from coordinator.store.jobs import Claim, JobStore, Settled
-from coordinator.store.leadership import LeadershipStore
-from coordinator.store.open import Store
-from coordinator.store.queues import QueueStore
+from coordinator.store.connection import Connection
+from coordinator.store.jobs import Claim, Settled
+from coordinator.store.open import Store, store_on
 from coordinator.store.records import Ended, NewJob
-from coordinator.store.schedules import ScheduleStore
-from coordinator.store.workers import WorkerStore
+from coordinator.store.servers import open_servers
 
 START = 1_800_000_000_000
 """The instant at which the tests' clock stands at first."""
@@ -169,11 +164,13 @@ class Shard:
         await self.call("SET", f"{self.root}:clock", now)
 
     async def call(self, *command: Any) -> Any:
-        return await self.store.connection.call(*command)
+        """Run a plain command on the server that has the first key in it, or this shard."""
+        keys = [word for word in command if str(word).startswith(self.store.connection.prefix)]
+        return await self.store.connection.call(*command, key=keys[0] if keys else self.root)
 
     async def dump(self) -> Dump:
         """All that the shard holds, by key: hashes and zsets (with scores) as dicts, lists and sets as lists."""
-        rows = await self.call("EVAL", _DUMP, 0, f"{self.store.connection.prefix}:*")
+        rows = await self.call("EVAL", _DUMP, 1, self.root, f"{self.store.connection.prefix}:*")
         found = {_short(key.decode(), self.root): _content(kind.decode(), content) for key, kind, content in rows}
         return {key: found[key] for key in sorted(found) if not key.endswith("clock")}
 
@@ -223,8 +220,8 @@ async def real_shard(real_store: Store, clock: object) -> AsyncIterator[Shard]:
 async def ticking_shard(store: Store) -> AsyncIterator[Shard]:
     """An empty shard with the server's own clock, once per server."""
     known = store.connection
-    connection = Connection(known.client, prefix=f"{known.prefix}-ticking", shards=2, in_process=known.in_process)
-    opened = dataclasses.replace(store, connection=connection, jobs=JobStore(connection), queues=QueueStore(connection))
+    connection = Connection(known.servers, prefix=f"{known.prefix}-ticking", shards=2, in_process=known.in_process)
+    opened = store_on(connection)
     yield Shard(opened)
     await _clear(opened)
 
@@ -241,27 +238,18 @@ def new_shard(server_url: Callable[[str], str], runner: asyncio.Runner) -> Itera
     """Gives an empty shard with a standing clock at each call, on one real server."""
     prefixes = (f"many{number}" for number in itertools.count())
     family = "valkey" if _has(server_url, "valkey") else "redis"
-    client = open_client(server_url(family))
+    servers = open_servers(server_url(family))
 
     def open_one() -> Shard:
-        connection = Connection(client, prefix=next(prefixes), shards=2, test_clock=True)
-        return Shard(
-            Store(
-                connection,
-                JobStore(connection),
-                QueueStore(connection),
-                BatchStore(connection),
-                ScheduleStore(connection),
-                WorkerStore(connection),
-                LeadershipStore(connection),
-            )
-        )
+        connection = Connection(servers, prefix=next(prefixes), shards=2, test_clock=True)
+        return Shard(store_on(connection))
 
     yield open_one
 
     async def close() -> None:
-        await client.flushdb()
-        await client.aclose()
+        for client in await servers.primaries():
+            await client.flushdb()
+        await servers.close()
 
     runner.run(close())
 
@@ -275,6 +263,8 @@ def _has(server_url: Callable[[str], str], family: str) -> bool:
 
 
 async def _clear(store: Store) -> None:
-    keys = await store.connection.call("KEYS", f"{store.connection.prefix}*")
-    if keys:
-        await store.connection.call("DEL", *keys)
+    for client in await store.connection.servers.primaries():
+        async with client.pipeline(transaction=False) as pipeline:
+            for key in await client.keys(f"{store.connection.prefix}*"):
+                pipeline.delete(key)
+            await pipeline.execute()

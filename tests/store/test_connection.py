@@ -36,9 +36,9 @@ def server(shard, monkeypatch):
             self.after = False
             self.calls = 0
 
-        async def execute(self, *command):
+        async def execute(self, *command, **named):
             self.calls += 1
-            reply = await execute(*command) if self.after or not self.faults else None
+            reply = await execute(*command, **named) if self.after or not self.faults else None
             if self.faults:
                 raise self.faults.pop(0)
             return reply
@@ -166,7 +166,7 @@ async def test_a_server_that_is_not_there_is_told_in_bounded_time(tmp_path):
     with pytest.raises(StoreUnavailable):
         await store.workers.read_all()
     with pytest.raises(StoreUnavailable):
-        await store.connection.info()
+        await store.connection.infos()
     with pytest.raises(StoreUnavailable):
         await store.leadership.agree_on_shards()
 
@@ -220,7 +220,7 @@ async def test_a_server_that_hangs_is_told_in_bounded_time(real_server, monkeypa
         with pytest.raises(StoreUnavailable):
             await store.workers.read_all()
         with pytest.raises(StoreUnavailable):
-            await store.connection.info()
+            await store.connection.infos()
         with pytest.raises(StoreUnavailable):
             await anext(aiter(store.leadership.messages()))
     finally:

@@ -98,10 +98,10 @@ async def test_a_replica_that_is_silent_is_forgotten(shard, register_clock):
 @pytest.fixture(autouse=True)
 async def register_clock(shard):
     """The clock of the register, which belongs to no shard, in ms from the start."""
-    key = f"{shard.store.connection.prefix}:replicas:clock"
+    key = f"{{{shard.store.connection.prefix}:replicas}}:clock"
 
     async def set_to(ms):
-        await shard.call("SET", key, shard.start + ms)
+        await shard.store.connection.call("SET", key, shard.start + ms)
 
     await set_to(0)
     return set_to

@@ -71,7 +71,7 @@ async def test_a_tick_is_refused_and_stays_due(real_shard, fill):
 async def test_the_whole_life_of_a_job_goes_on(real_shard, clock, fill):
     await real_shard.configure(rate=real_shard.rate(100, 1000, 100))
     await real_shard.add(7)
-    await real_shard.call("SET", f"{real_shard.store.connection.prefix}:replicas:clock", clock.now)
+    await real_shard.store.connection.call("SET", f"{{{real_shard.store.connection.prefix}:replicas}}:clock", clock.now)
     schedule_id = new_id(0, 1, 7)
     rule = Schedule(Rule(every_ms=60_000), Spec("w", msgspec.Raw(b"1")), name="often")
     assert await real_shard.store.schedules.rename("often", "", schedule_id)

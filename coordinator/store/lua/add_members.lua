@@ -4,6 +4,7 @@
 --
 -- Returns {"ok", {job, ...}} with the jobs that come too late, because the batch is complete without them; or
 -- {"batch_not_found"}.
+-- acknowledged
 
 -- @include lib/batch
 -- @include lib/rows

@@ -10,6 +10,7 @@
 --
 -- Returns {"ok", {{reply, state}, ...}, due_in_ms} with a reply per row: "cancelled", "requested", "erased", "retried",
 -- "due", "invalid_state", "unique_conflict", "untold" or "job_not_found".
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/cancel

@@ -1,6 +1,7 @@
 -- Pause or resume a lane, or forget what was held against it; what is running is left alone.
 --
 -- Returns {"ok", due_in_ms} as enqueue does.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/wheel

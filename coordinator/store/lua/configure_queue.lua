@@ -1,6 +1,7 @@
 -- Set or remove settings of a queue; what is running is left alone.
 --
 -- Returns {"ok", due_in_ms} as enqueue does.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/rows

@@ -2,6 +2,7 @@
 --
 -- Returns {"ok", id}, {"replayed", id} with the id of the batch that the same request made before, or
 -- {"idempotency_mismatch"}.
+-- acknowledged
 
 -- @include lib/batch
 -- @include lib/replay

@@ -1,6 +1,7 @@
 -- Forget a queue: its settings and its name. Only one without jobs can be forgotten.
 --
 -- Returns {"ok"}, {"invalid_state"} while it has jobs, or {"queue_not_found"}.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/keys

@@ -1,6 +1,7 @@
 -- Delete a schedule, and the run that it holds; the jobs it has made stay.
 --
 -- Returns {"ok", name} with its name, or ""; or {"schedule_not_found"}.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/schedule

@@ -2,6 +2,7 @@
 --
 -- Returns {"ok", due_in_ms}, {"changed"} when somebody else edited it since it was read, {"cost_exceeds_burst", burst} when
 -- its new key would let it wait for ever, {"invalid_state", state} or {"job_not_found"}.
+-- acknowledged
 
 -- @include lib/erase
 -- @include lib/fence

@@ -1,6 +1,7 @@
 -- Tell a batch of jobs that are final. What it was told before changes nothing, nor does what comes when it is complete.
 --
 -- Returns {"ok", due_in_ms}; `due_in_ms` is 0 when others are to be told that the batch is complete, else -1.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/batch

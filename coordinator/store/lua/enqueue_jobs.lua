@@ -11,6 +11,7 @@
 --   {"unique_conflict", id}               the same, and the caller wants to be refused
 --   {"cost_exceeds_burst", burst}         it would wait for ever
 --   {"not_created"}                       another one was refused, and all or none was asked for
+-- acknowledged
 
 -- @include lib/cancel
 -- @include lib/create

@@ -1,6 +1,7 @@
 -- Have a name stand for another schedule, or for none, if it still stands for the one that it was read for.
 --
 -- Returns {"ok"}, or {"changed", id} with the schedule that it stands for now, "" for none.
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/keys

@@ -2,6 +2,7 @@
 --
 -- Returns {"ok", id}; {"changed", id} if the version is another, unless this very call made it so and its reply was lost; or
 -- for a request that was made before {"replayed", id} or {"idempotency_mismatch"}.
+-- acknowledged
 
 -- @include lib/replay
 -- @include lib/schedule

@@ -11,6 +11,7 @@
 --   "already_recorded"  the very same was said before; nothing changed
 --   "stale_receipt"     the job is final, or the attempt is over or was never made; kept in the log, nothing changed
 --   "job_not_found"
+-- acknowledged
 -- flags: allow-oom
 
 -- @include lib/attempt_log
