@@ -1,7 +1,8 @@
-"""Real replicas as processes on one real server, and a function that counts its calls."""
+"""Real replicas as processes on a real server, or a set of them, and a function that counts its calls."""
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -15,8 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-
-from coordinator.store.embedded import EmbeddedServer
 
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
@@ -112,16 +111,29 @@ class ReplicaProcess:
 Start = Callable[..., Awaitable[ReplicaProcess]]
 
 
+_prefixes = itertools.count()
+
+
 @pytest.fixture
-async def start_replica(real_server: EmbeddedServer, function: Function) -> AsyncIterator[Start]:
-    """Starts replicas on one server; leases and locks of two seconds, so that a killed one costs little time here."""
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """Of a server of this test's own, or with a parameter of a set that tests share."""
+    if hasattr(request, "param") and request.param != "alone":
+        return str(request.getfixturevalue("server_url")(request.param))
+    return str(request.getfixturevalue("real_server").url)
+
+
+@pytest.fixture
+async def start_replica(redis_url: str, function: Function) -> AsyncIterator[Start]:
+    """Starts replicas on one store; leases and locks of two seconds, so that a killed one costs little time here."""
+    prefix = f"e{next(_prefixes)}"
     started: list[ReplicaProcess] = []
 
     async def start(**settings: object) -> ReplicaProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        defaults = {"redis_url": real_server.url, "worker_url": function.url, "lease_ms": 2000, "leader_ttl_ms": 2000}
+        defaults = {"redis_url": redis_url, "prefix": prefix, "worker_url": function.url}
+        defaults |= {"lease_ms": "2000", "leader_ttl_ms": "2000"}
         environment = {f"COORDINATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
         replica = ReplicaProcess(port, environment)
         started.append(replica)

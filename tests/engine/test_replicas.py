@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.parametrize("redis_url", ["alone", "cluster", "sentinel"], indirect=True)
+
 
 async def _enqueue_many(replicas, count, **job):
     """Enqueue over all replicas, 50 requests at a time."""
@@ -84,19 +86,6 @@ async def test_a_killed_replica_loses_nothing_and_the_other_goes_on_within_the_t
     lost = [job for job in [await stays.read(job_id) for job_id in ids] if job["attempts"][0]["outcome"] == "lost"]
     assert lost, "some calls were held by the replica that was killed"
     assert all(job["attempt"] == 2 for job in lost)
-
-
-async def test_it_goes_on_after_the_server_crashed_and_came_back(start_replica, function, eventually, real_server):
-    replica = await start_replica()
-    ids = await _enqueue_many([replica], 200, delay="1s")
-    real_server.kill()
-    answer = await replica.client.post("/job", json={"worker": "count"})
-    assert answer.status_code == 503
-    assert answer.json()["code"] == "redis_unavailable"
-    assert "retry-after" in answer.headers
-    real_server.start()
-    await eventually(lambda: _succeeded(replica, 200))
-    assert function.counts() == dict.fromkeys(ids, 1)
 
 
 async def test_shards_are_spread_within_one_of_even_and_handed_over_at_once(start_replica, eventually):
