@@ -1,6 +1,7 @@
 """Sets of real servers on loopback: a Redis Cluster, and a primary that Sentinel watches, of one server program.
 
-Each node is a child process that can be killed, stopped and started again. A command is sent to a node with
+Each node is a child process that can be killed, stopped and started again; it ends with the thread that started it, so
+start it from one that stays. A command is sent to a node with
 `set.ask(node, …)`, by a client that knows nothing of the others.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -140,6 +142,43 @@ class ClusterSet(ServerSet):
         """The nodes that are primaries now, as they see it themselves."""
         return [number for number in self.alive() if self.info(number, "replication")["role"] == "master"]
 
+    def slot_of(self, key: str) -> int:
+        """The slot of a key."""
+        return int(key_slot(key.encode()))
+
+    def owner_of(self, key: str) -> int:
+        """The primary that serves a key."""
+        slot = self.slot_of(key)
+        rows = self.ask(next(self.alive()), "CLUSTER SLOTS")
+        port = next(int(primary[1]) for (first, last), (primary, *_) in _ranges(rows) if first <= slot <= last)
+        return next(number for number, node in enumerate(self.nodes) if node.port == port)
+
+    def replica_of(self, primary: int) -> int:
+        """The replica that follows a primary."""
+        port = str(self.nodes[primary].port)
+        followed = {number: self.info(number, "replication").get("master_port") for number in self.alive()}
+        return next(number for number, at in followed.items() if str(at) == port)
+
+    def begin_move(self, key: str, target: int) -> Callable[[], bool]:
+        """Begin to move the slot of a key, key by key. Returns what moves a few of its keys, and in the end the slot.
+
+        Call it until it returns False.
+        """
+        slot, source = self.slot_of(key), self.owner_of(key)
+        self.ask(target, "CLUSTER SETSLOT", slot, "IMPORTING", self.id_of(source))
+        self.ask(source, "CLUSTER SETSLOT", slot, "MIGRATING", self.id_of(target))
+
+        def go_on() -> bool:
+            keys = self.ask(source, "CLUSTER GETKEYSINSLOT", slot, 3)
+            if keys:
+                self.ask(source, "MIGRATE", "127.0.0.1", self.nodes[target].port, "", 0, 5000, "KEYS", *keys)
+                return True
+            for node in (target, source):
+                self.ask(node, "CLUSTER SETSLOT", slot, "NODE", self.id_of(target))
+            return False
+
+        return go_on
+
     def alive(self) -> Iterator[int]:
         """The nodes that answer."""
         for number in range(len(self.nodes)):
@@ -185,7 +224,7 @@ class SentinelSet(ServerSet):
 
     def primary(self) -> int:
         """The node that the sentinels call the primary."""
-        port = int(self._ask_sentinel(self.ports[0], "SENTINEL GET-MASTER-ADDR-BY-NAME", self.name)[1])
+        port = int(self.ask_sentinel(self.ports[0], "SENTINEL GET-MASTER-ADDR-BY-NAME", self.name)[1])
         return next(number for number, node in enumerate(self.nodes) if node.port == port)
 
     def await_primary(self, node: int) -> None:
@@ -234,16 +273,27 @@ class SentinelSet(ServerSet):
             )
 
     def _sees_all(self, port: int) -> bool:
-        pairs = self._ask_sentinel(port, "SENTINEL MASTER", self.name)
+        pairs = self.ask_sentinel(port, "SENTINEL MASTER", self.name)
         seen = pairs if isinstance(pairs, dict) else dict(zip(pairs[::2], pairs[1::2], strict=True))
         seen = {_text(name): _text(value) for name, value in seen.items()}
         others, replicas = int(seen["num-other-sentinels"]), int(seen["num-slaves"])
         return (others, replicas) == (len(self.ports) - 1, 1) and "down" not in seen["flags"]
 
-    def _ask_sentinel(self, port: int, *command: str) -> Any:
+    def ask_sentinel(self, port: int, *command: str) -> Any:
+        """What a sentinel answers."""
         client = Redis(port=port, socket_timeout=5, retry=Retry(NoBackoff(), 0), protocol=2)
         with contextlib.closing(client):
             return client.execute_command(*command)
+
+
+def _ranges(rows: Any) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+    """CLUSTER SLOTS as redis-py tells it: {(first, last): {"primary": (host, port), …}}, or as the server does."""
+    if isinstance(rows, dict):
+        for slots, node in rows.items():
+            yield slots, [node["primary"], *node["replicas"]]
+    else:
+        for first, last, *nodes in rows:
+            yield (first, last), nodes
 
 
 def _text(value: object) -> str:
