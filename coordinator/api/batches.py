@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from coordinator.api.answers import batch_answer, json_response
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import CallbackBody, NewJobBody, request_of, start_of
-from coordinator.api.reading import Body, decode
+from coordinator.api.job_bodies import CallbackBody, DurabilityQuery, NewJobBody, request_of, start_of
+from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.batch import Batch
+from coordinator.domain.durability import asking
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import QUEUE_DEFAULT
 from coordinator.engine.intake import batch_complete, refusal_of
@@ -45,6 +46,11 @@ class BatchBody(Body):
 @post("/job/batch", request_max_body_size=BODY_LIMIT_BYTES)
 async def enqueue_batch(request: Request, body: RawBody) -> Response[bytes]:
     """Accept up to 1000 jobs: 201 if all were made, 207 if some were not; with `atomic` all or none."""
+    with asking(decode_query(request.query_params, DurabilityQuery).durability):
+        return await _enqueue(request, body)
+
+
+async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
     replica = replica_of(request)
     asked = decode(body, BatchBody)
     batch = Batch(

@@ -16,6 +16,7 @@ from coordinator.api.reading import (
     camel,
 )
 from coordinator.api.rule_bodies import RuleBody
+from coordinator.domain.durability import Durability
 from coordinator.domain.durations import DURATION_MAX_MS, parse_duration
 from coordinator.domain.instants import parse_instant, parse_timezone
 from coordinator.domain.job import NO_META, PRIORITY_DEFAULT, QUEUE_DEFAULT, TIMEOUT_DEFAULT_MS, Spec, State
@@ -116,6 +117,18 @@ class DryRunQuery(Body):
     """`?dryRun=true`: nothing is stored."""
 
     dry_run: bool = False
+
+
+class DurabilityQuery(Body):
+    """`?durability=replicated`: when the change counts as made, if not as `COORDINATOR_DURABILITY` says."""
+
+    durability: Durability | None = None
+
+
+class EnqueueQuery(DryRunQuery):
+    """Of `POST /job`."""
+
+    durability: Durability | None = None
 
 
 class FilterBody(Body):

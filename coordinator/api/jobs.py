@@ -10,11 +10,20 @@ from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, 
 from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
-from coordinator.api.job_bodies import DryRunQuery, ListQuery, NewJobBody, request_of, selection_of, start_of
+from coordinator.api.job_bodies import (
+    DurabilityQuery,
+    EnqueueQuery,
+    ListQuery,
+    NewJobBody,
+    request_of,
+    selection_of,
+    start_of,
+)
 from coordinator.api.listing import named, read_page
 from coordinator.api.reading import check_nesting, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
+from coordinator.domain.durability import asking
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job
 from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
@@ -29,8 +38,13 @@ from coordinator.store.schedules import StoredSchedule
 @post("/job")
 async def enqueue_job(request: Request, body: RawBody) -> Response[bytes]:
     """Accept a job that runs now or later, or with `cron` or `every` a schedule."""
+    query = decode_query(request.query_params, EnqueueQuery)
+    with asking(query.durability):
+        return await _enqueue(request, body, is_dry=query.dry_run)
+
+
+async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[bytes]:
     replica = replica_of(request)
-    is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, NewJobBody)
     spec = await spec_asked(replica.directory, asked)
     idempotency = request_of(request.headers.get("idempotency-key"), body)
@@ -58,7 +72,8 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
     if isinstance(receipt, Heartbeat):
         return await _heed_heartbeat(replica, job_id, receipt)
     try:
-        settled = await replica.settler.receive(job_id, receipt)
+        with asking(decode_query(request.query_params, DurabilityQuery).durability):
+            settled = await replica.settler.receive(job_id, receipt)
     except NotFound:
         settled = Settled("job_not_found", "")
     match settled.reply:

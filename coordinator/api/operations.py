@@ -20,7 +20,15 @@ from coordinator.api.answers import (
 )
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
-from coordinator.api.job_bodies import DryRunQuery, EditBody, ForceQuery, ListQuery, NewJobBody
+from coordinator.api.job_bodies import (
+    DryRunQuery,
+    DurabilityQuery,
+    EditBody,
+    EnqueueQuery,
+    ForceQuery,
+    ListQuery,
+    NewJobBody,
+)
 from coordinator.api.keys import ACTIONS as KEY_ACTIONS
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery, Duration
@@ -126,12 +134,18 @@ OPERATIONS = {
     "enqueue_job": Operation(
         {200: [JobAnswer, DryJobAnswer, DryScheduleAnswer], 201: [JobAnswer, ScheduleAnswer]},
         body=NewJobBody,
-        query=DryRunQuery,
+        query=EnqueueQuery,
         refuses=(400, 404, 409, 413, 415, 422, 503),
         takes_key=True,
         replays=201,
     ),
-    "enqueue_batch": Operation({201: [], 207: []}, body=BatchBody, refuses=(400, 413, 415, 422, 503), takes_key=True),
+    "enqueue_batch": Operation(
+        {201: [], 207: []},
+        body=BatchBody,
+        query=DurabilityQuery,
+        refuses=(400, 413, 415, 422, 503),
+        takes_key=True,
+    ),
     "read_batch": Operation({200: []}, refuses=(404, 503)),
     "cancel_batch": Operation({200: []}, refuses=(404, 415, 503)),
     "act_in_bulk": Operation({200: []}, body=BulkBody, query=DryRunQuery, refuses=(400, 413, 415, 422, 503)),
@@ -139,7 +153,12 @@ OPERATIONS = {
     "list_jobs": Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
     "read_job": Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),
     "delete_job": Operation({200: [JobAnswer, ErasedAnswer]}, query=ForceQuery, refuses=(404, 409, 422, 503)),
-    "receive_receipt": Operation({200: [ReceiptAnswer]}, body=ReceiptBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "receive_receipt": Operation(
+        {200: [ReceiptAnswer]},
+        body=ReceiptBody,
+        query=DurabilityQuery,
+        refuses=(400, 404, 409, 413, 415, 422, 503),
+    ),
     "receive_heartbeat": Operation(
         {200: [HeartbeatAnswer]},
         body=HeartbeatBody,

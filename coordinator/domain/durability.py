@@ -12,8 +12,30 @@ replicated  kept           kept *            kept *
 same moment, or another replica, that does not, is the one that is promoted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 Durability = Literal["local", "fsync", "replicated"]
 
-LEVELS: tuple[Durability, ...] = ("local", "fsync", "replicated")
+_asked: ContextVar[Durability | None] = ContextVar("durability", default=None)
+
+
+@contextmanager
+def asking(durability: Durability | None) -> Iterator[None]:
+    """All that a request changes within is to be that safe; None for as safe as the coordinator is set to.
+
+    It belongs to the request as a whole, and not to one of its arguments: a schedule, a batch and its jobs are made by
+    many hands.
+    """
+    token = _asked.set(durability)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def asked_durability() -> Durability | None:
+    """What the request at hand asks for."""
+    return _asked.get()

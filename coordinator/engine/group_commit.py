@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from coordinator.domain.durability import Durability, asked_durability
 from coordinator.errors import StoreUnavailable
 
 Item = TypeVar("Item")
@@ -19,6 +20,9 @@ Answer = TypeVar("Answer")
 
 BYTES_LIMIT = 1 << 20
 """A group is closed by the item that reaches this."""
+
+Place = tuple[int, Durability | None]
+"""What goes together: a shard, and how safe it is to be. Who asks for more waits longer, and may be refused."""
 
 Waiting = tuple[Item, asyncio.Future[Answer]]
 """An item, and the future of who waits for its answer."""
@@ -37,8 +41,8 @@ class GroupCommit(Generic[Item, Answer]):
         self._commit = commit
         self._limit = limit
         self._size_of = size_of
-        self._waiting: dict[int, deque[Waiting[Item, Answer]]] = defaultdict(deque)
-        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._waiting: dict[Place, deque[Waiting[Item, Answer]]] = defaultdict(deque)
+        self._tasks: dict[Place, asyncio.Task[None]] = {}
 
     async def submit(self, shard: int, item: Item) -> Answer:
         """Commit one item with whatever else is going. Raises what `commit` raises.
@@ -46,9 +50,11 @@ class GroupCommit(Generic[Item, Answer]):
         A caller that is cancelled leaves its item in: it may be on its way to Redis already.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[shard].append((item, future))
-        if shard not in self._tasks:
-            self._tasks[shard] = asyncio.create_task(self._flush(shard))
+        place = shard, asked_durability()
+        self._waiting[place].append((item, future))
+        if place not in self._tasks:
+            # The task is this request's in what it asks for, as are all that it will serve.
+            self._tasks[place] = asyncio.create_task(self._flush(place))
         return await future
 
     async def drain(self) -> None:
@@ -56,18 +62,18 @@ class GroupCommit(Generic[Item, Answer]):
         while self._tasks:
             await asyncio.wait(self._tasks.values())
 
-    async def _flush(self, shard: int) -> None:
-        waiting = self._waiting[shard]
+    async def _flush(self, place: Place) -> None:
+        waiting = self._waiting[place]
         try:
             while waiting:
-                error = await self._commit_group(shard, self._next_group(waiting))
+                error = await self._commit_group(place[0], self._next_group(waiting))
                 if isinstance(error, StoreUnavailable):
                     # Those behind would wait as long for the same answer, each group after the other.
                     for _, future in waiting:
                         _fail(future, error)
                     waiting.clear()
         finally:
-            del self._tasks[shard]
+            del self._tasks[place]
 
     def _next_group(self, waiting: deque[Waiting[Item, Answer]]) -> list[Waiting[Item, Answer]]:
         group = [waiting.popleft()]

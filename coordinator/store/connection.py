@@ -4,12 +4,11 @@ redis-py is told to repeat nothing: by default it would run a slow script eleven
 times and briefly, because every script of ours may be repeated with the same arguments; what still fails is a
 `StoreUnavailable` that becomes a 503.
 
-What a caller is told has happened, has happened as safely as `durability` says: a script whose header says
-`acknowledged` is answered when a replica, or the disk, has confirmed what it wrote.
+What a caller is told has happened, has happened as safely as the request or `durability` says: a script whose header
+says `acknowledged` is answered when a replica, or the disk, has confirmed what it wrote.
 """
 
 import asyncio
-import copy
 import logging
 import re
 import time
@@ -37,7 +36,7 @@ from redis.exceptions import (
     TimeoutError as RedisTimeoutError,
 )
 
-from coordinator.domain.durability import Durability
+from coordinator.domain.durability import Durability, asked_durability
 from coordinator.errors import StoreUnavailable
 from coordinator.store.scripts import Argument, Row, load
 from coordinator.store.servers import Servers, ask
@@ -104,14 +103,6 @@ class Connection:
         self.in_process = in_process
         self._scripts = load(with_flags=not in_process, test_clock=test_clock)
 
-    def at(self, durability: Durability | None) -> "Connection":
-        """The same, for changes that are to be that safe; None for as safe as all."""
-        if durability in (None, self.durability):
-            return self
-        other = copy.copy(self)
-        other.durability = durability
-        return other
-
     def root(self, shard: int) -> str:
         """The beginning of all keys of a shard; the braces keep them in one Redis Cluster slot."""
         return f"{self.prefix}:{{{shard}}}"
@@ -123,7 +114,7 @@ class Connection:
         """
         linked = self._scripts[script]
         argv = linked.pack(rows, values)
-        confirm = CONFIRMATIONS[self.durability] if linked.is_acknowledged else ()
+        confirm = CONFIRMATIONS[asked_durability() or self.durability] if linked.is_acknowledged else ()
         until = time.monotonic() + RUN_LIMIT_S
         pauses = iter(_PAUSES_S)
         while True:
@@ -224,13 +215,16 @@ async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: Sequ
         pipeline.execute_command(*command)
         pipeline.execute_command(*confirm)
         reply, confirmed = await pipeline.execute(raise_on_error=False)
-    for answer in (reply, confirmed):
-        if isinstance(answer, Exception):
-            raise answer
+    if isinstance(reply, Exception):
+        raise reply
+    if isinstance(confirmed, Exception) and not isinstance(confirmed, ResponseError):
+        raise confirmed
     # WAITAOF tells of the primary and of the replicas apart.
-    if (confirmed[0] if isinstance(confirmed, list) else confirmed) < 1:
+    count = confirmed[0] if isinstance(confirmed, list) else confirmed
+    if isinstance(count, ResponseError) or count < 1:
         who = "its disk" if confirm[0] == "WAITAOF" else "a replica"
-        detail = f"The change was made, but {who} did not confirm it within {CONFIRM_LIMIT_MS} ms; repeat the request."
+        why = f" ({count})" if isinstance(count, ResponseError) else ""
+        detail = f"The change was made, but {who} did not confirm it within {CONFIRM_LIMIT_MS} ms{why}; repeat it."
         raise StoreUnavailable("not_confirmed", detail)
     return reply
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from coordinator.domain.durability import Durability
 from coordinator.domain.ids import shard_of_id, shard_of_queue
 from coordinator.domain.job import Attempt, Job, Spec, Tally
 from coordinator.domain.outcome import Beat
@@ -127,16 +126,9 @@ class JobStore:
         """All instants come from the Redis server's clock."""
         self._connection = connection
 
-    async def enqueue(
-        self,
-        shard: int,
-        jobs: Sequence[NewJob],
-        *,
-        all_or_none: bool = False,
-        durability: Durability | None = None,
-    ) -> Enqueued:
-        """Accept jobs, each for itself unless `all_or_none`; as safely as `durability` says, or as the store does."""
-        _, now, due_in, replies = await self._connection.at(durability).run(
+    async def enqueue(self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False) -> Enqueued:
+        """Accept jobs, each for itself unless `all_or_none`."""
+        _, now, due_in, replies = await self._connection.run(
             "enqueue_jobs",
             self._root(shard),
             [enqueue_row(job) for job in jobs],
@@ -200,9 +192,9 @@ class JobStore:
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce) for a in attempts]):
             await self._connection.run("release_jobs", self._root(shard), rows, retention=RETENTION)
 
-    async def settle(self, shard: int, ended: Sequence[Ended], *, durability: Durability | None = None) -> SettledBatch:
-        """End attempts. `durability` is as for `enqueue`."""
-        _, replies, due_in, circuits, outbox = await self._connection.at(durability).run(
+    async def settle(self, shard: int, ended: Sequence[Ended]) -> SettledBatch:
+        """End attempts."""
+        _, replies, due_in, circuits, outbox = await self._connection.run(
             "settle_jobs",
             self._root(shard),
             [settle_row(end) for end in ended],

@@ -121,6 +121,7 @@ async def test_the_headers_of_a_request_that_may_be_repeated_are_described(descr
 
     assert [(found["name"], found["in"]) for found in enqueue["parameters"]] == [
         ("dryRun", "query"),
+        ("durability", "query"),
         ("Idempotency-Key", "header"),
     ]
     assert set(enqueue["responses"]["201"]["headers"]) == {"Idempotency-Replayed"}

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio.connection import SSLConnection
 
+from coordinator.domain.durability import asking
 from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import check_server, open_store
@@ -58,12 +59,14 @@ async def test_a_url_is_read(url, kind, wanted):
 async def test_hosts_are_read_with_and_without_their_ports():
     servers = open_servers("redis+cluster://a:1,b,[::1],[::2]:7")
 
+    assert isinstance(servers, Cluster)
     assert servers._seeds == [("a", 1), ("b", 6379), ("::1", 6379), ("::2", 7)]
 
 
 async def test_sentinels_have_a_port_and_a_password_of_their_own():
     servers = open_servers("rediss+sentinel://pw@a,b:7/main", Access(sentinel_password="other", ca_file="/ca.pem"))
 
+    assert isinstance(servers, OneServer)
     found = [sentinel.connection_pool.connection_kwargs for sentinel in servers._sentinel.sentinels]
     assert [(one["host"], one["port"], one["password"], one["ssl_ca_certs"]) for one in found] == [
         ("a", 26379, "other", "/ca.pem"),
@@ -339,8 +342,8 @@ async def test_a_change_may_be_asked_to_be_safer_than_the_others(sentinel):
     os.kill(replica.pid, signal.SIGSTOP)
     try:
         await shard.add()
-        with pytest.raises(StoreUnavailable):
-            await store.jobs.enqueue(0, [shard.new_job()], durability="replicated")
+        with pytest.raises(StoreUnavailable), asking("replicated"):
+            await shard.add()
     finally:
         os.kill(replica.pid, signal.SIGCONT)
     await store.close()
@@ -397,7 +400,7 @@ ACL = Path(__file__).parent.parent.parent / "coordinator" / "store" / "acl.conf"
 async def test_it_comes_in_by_tls_as_a_user_that_may_do_no_more_than_it_needs(tmp_path):
     (port,) = free_ports(1)
     shutil.copy(CERTIFICATE, tmp_path / "own.pem")
-    tls = {"tls-port": port, "tls-auth-clients": "yes"}
+    tls: dict[str, str | int] = {"tls-port": port, "tls-auth-clients": "yes"}
     tls |= dict.fromkeys(("tls-cert-file", "tls-key-file", "tls-ca-cert-file"), str(tmp_path / "own.pem"))
     server = EmbeddedServer(PROGRAMS["redis"], tmp_path / "server", options=tls)
     server.start()
@@ -422,7 +425,6 @@ async def test_it_comes_in_by_tls_as_a_user_that_may_do_no_more_than_it_needs(tm
     for forbidden in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("SET", "other", 1), ("KEYS", "*"), ("SCRIPT", "FLUSH")):
         with pytest.raises(Exception, match=r"permission|can't run|No permissions"):
             await store.connection.call(*forbidden, key="co:meta")
-    await heard.aclose()
     for opened in (store, admin):
         await opened.close()
     server.stop()
