@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -38,7 +39,7 @@ from redis.exceptions import (
 
 from coordinator.domain.durability import Durability, asked_durability
 from coordinator.errors import StoreUnavailable
-from coordinator.store.scripts import Argument, Row, load
+from coordinator.store.scripts import Argument, Row, Script, load
 from coordinator.store.servers import Servers, ask
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ CONFIRMATIONS: dict[Durability, tuple[str | int, ...]] = {
     "fsync": ("WAITAOF", 1, 0, CONFIRM_LIMIT_MS),
     "replicated": ("WAIT", 1, CONFIRM_LIMIT_MS),
 }
-"""They wait for what was written on their own connection, so they go with the script that wrote it."""
+"""They wait for what was last written on their own connection, and not at all if nothing was: see `_Confirmation`."""
 
 _AWAY = (
     RedisConnectionError,
@@ -77,6 +78,20 @@ _AWAY = (
 )
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmation:
+    """What goes behind an acknowledged script on its connection: a write of ours, and the wait for it.
+
+    The script may find that everything was written before, by a try whose reply was lost or that was not confirmed in
+    time. It writes nothing then, and newer servers would wait for nothing.
+    """
+
+    mark: Script
+    root: str
+    wait: Sequence[Argument]
+
 
 Reply = list[Any]
 """What a script answers: the reply word first (bytes), then whatever its header says."""
@@ -114,7 +129,8 @@ class Connection:
         """
         linked = self._scripts[script]
         argv = linked.pack(rows, values)
-        confirm = CONFIRMATIONS[asked_durability() or self.durability] if linked.is_acknowledged else ()
+        wait = CONFIRMATIONS[asked_durability() or self.durability] if linked.is_acknowledged else ()
+        confirm = _Confirmation(self._scripts["mark_connection"], root, wait) if wait else None
         until = time.monotonic() + RUN_LIMIT_S
         pauses = iter(_PAUSES_S)
         while True:
@@ -130,7 +146,7 @@ class Connection:
             await asyncio.sleep(pause)
 
     async def _evaluate(
-        self, sha: str, text: str, root: str, argv: list[Argument], confirm: Sequence[Argument] = ()
+        self, sha: str, text: str, root: str, argv: list[Argument], confirm: _Confirmation | None = None
     ) -> Reply:
         try:
             reply: Reply = await self._execute(root, ("EVALSHA", sha, 1, root, *argv), confirm)
@@ -139,7 +155,7 @@ class Connection:
             reply = await self._execute(root, ("EVAL", text, 1, root, *argv), confirm)
         return reply
 
-    async def _execute(self, key: str, command: Sequence[Argument], confirm: Sequence[Argument] = ()) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
+    async def _execute(self, key: str, command: Sequence[Argument], confirm: _Confirmation | None = None) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
         """Run a command where the key is, following the slots of a cluster."""
         redirections = iter(range(REDIRECTIONS))
         while True:
@@ -209,24 +225,35 @@ class Connection:
         await self.servers.close()
 
 
-async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: Sequence[Argument]) -> Any:  # noqa: ANN401 - see `_execute`
-    """Both on one connection, in one trip. Raises `StoreUnavailable` if the second says that it is not so yet."""
-    async with client.pipeline(transaction=False) as pipeline:
-        pipeline.execute_command(*command)
-        pipeline.execute_command(*confirm)
-        reply, confirmed = await pipeline.execute(raise_on_error=False)
+async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: _Confirmation) -> Any:  # noqa: ANN401 - see `_execute`
+    """All on one connection, in one trip. Raises `StoreUnavailable` if it is not confirmed in time."""
+    mark, root, wait = confirm.mark, confirm.root, confirm.wait
+    reply, marked, confirmed = await _together(client, command, ("EVALSHA", mark.sha, 1, root), wait)
     if isinstance(reply, Exception):
         raise reply
+    if isinstance(marked, NoScriptError):
+        marked, confirmed = await _together(client, ("EVAL", mark.text, 1, root), wait)
+    if isinstance(marked, Exception):
+        raise marked
     if isinstance(confirmed, Exception) and not isinstance(confirmed, ResponseError):
         raise confirmed
     # WAITAOF tells of the primary and of the replicas apart.
     count = confirmed[0] if isinstance(confirmed, list) else confirmed
     if isinstance(count, ResponseError) or count < 1:
-        who = "its disk" if confirm[0] == "WAITAOF" else "a replica"
+        who = "its disk" if wait[0] == "WAITAOF" else "a replica"
         why = f" ({count})" if isinstance(count, ResponseError) else ""
         detail = f"The change was made, but {who} did not confirm it within {CONFIRM_LIMIT_MS} ms{why}; repeat it."
         raise StoreUnavailable("not_confirmed", detail)
     return reply
+
+
+async def _together(client: "Redis", *commands: Sequence[Argument]) -> list[Any]:
+    """What each came to; errors are among the answers."""
+    async with client.pipeline(transaction=False) as pipeline:
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+    return answers
 
 
 def _is_passing(error: Exception) -> bool:

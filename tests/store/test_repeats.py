@@ -28,6 +28,7 @@ READS: dict[str, dict[str, Any]] = {
     "list_schedules": {"after": "", "limit": 10, "bytes_limit": 1000},
     "find_schedule": {"name": "nightly"},
     "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
+    "mark_connection": {},
     "read_handle": {"queue": "default", "handle": "h"},
     "read_outbox": {"limit": 10},
     "read_batch": {"id": BATCH_SEEDED, "cursor": "0", "limit": 10},
@@ -37,7 +38,7 @@ READS: dict[str, dict[str, Any]] = {
     "read_queue": {"queue": "default"},
     "read_schedule": {"id": SCHEDULE},
 }
-"""What only looks, and for what."""
+"""What only looks, and for what; and what leaves nothing of what it wrote."""
 
 HOLD = {"holder": "r1", "lease_ms": 20_000}
 BATCH = {
