@@ -72,6 +72,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     workers.delete_worker,
     system.health,
     system.ready,
+    system.list_replicas,
     openapi.read_openapi,
 ]
 

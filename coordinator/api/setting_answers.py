@@ -1,10 +1,11 @@
-"""Answers about what is set: queues, their keys, and workers."""
+"""Answers about what is set: queues, their keys, and workers; and about who works on it."""
 
 from coordinator.api.answers import backoff_answer
 from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.instants import format_instant
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
 from coordinator.domain.worker import Worker
+from coordinator.store.leadership import Roster
 
 
 def queue_answer(view: QueueView) -> dict[str, object]:
@@ -69,4 +70,16 @@ def worker_answer(name: str, worker: Worker) -> dict[str, object]:
         "timeoutMs": worker.timeout_ms,
         "queue": worker.queue,
         "owner": worker.owner,
+    }
+
+
+def roster_answer(roster: Roster, shards: int) -> dict[str, object]:
+    """Who works together. `silentMs` is how long ago a replica said that it lives."""
+    return {
+        "shards": shards,
+        "unled": roster.unled,
+        "items": [
+            {"id": member.id, "silentMs": max(0, roster.now - member.said_at), "leads": member.leads}
+            for member in roster.members
+        ],
     }

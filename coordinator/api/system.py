@@ -1,13 +1,14 @@
-"""`/health` says that the process lives, `/ready` that it can work."""
+"""`/health` says that the process lives, `/ready` that it can work, `/replica` who works together."""
 
 import asyncio
 
-from litestar import HttpMethod, Response, route
+from litestar import HttpMethod, Response, get, route
 
 from coordinator import __version__
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.guards import PUBLIC
+from coordinator.api.setting_answers import roster_answer
 from coordinator.errors import StoreUnavailable
 
 _READY_LIMIT_S = 0.5
@@ -39,3 +40,11 @@ async def ready(request: Request) -> Response[bytes]:
     except TimeoutError:
         raise StoreUnavailable("redis_unavailable", "Redis did not answer in time.") from None
     return json_response({"status": "ready", "replica": replica.id, "leads": len(replica.led)})
+
+
+@get("/replica")
+async def list_replicas(request: Request) -> Response[bytes]:
+    """The replicas that live, and the shards that each leads."""
+    replica = replica_of(request)
+    answer = roster_answer(await replica.store.leadership.roster(), replica.store.shards)
+    return json_response({"answeredBy": replica.id} | answer)

@@ -1,9 +1,30 @@
 """Who is alive, who polls which shard, and the channel on which replicas wake each other."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from coordinator.errors import SettingsError
 from coordinator.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A replica that has said at `said_at` (Unix ms) that it lives, and the shards that it leads."""
+
+    id: str
+    said_at: int
+    leads: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who takes part at the instant `now`. `unled` are shards without a leader, or led by who is not listed."""
+
+    now: int
+    members: list[Member]
+    unled: list[int]
 
 
 class LeadershipStore:
@@ -40,6 +61,20 @@ class LeadershipStore:
     async def unregister(self, replica: str) -> None:
         """Say that a replica stops."""
         await self._connection.run("register_replica", self._register, replica=replica, ttl_ms=0)
+
+    async def roster(self) -> Roster:
+        """Who lives, and who leads what."""
+        _, now, found = await self._connection.run("list_replicas", self._register)
+        said = {name.decode(): int(at) for name, at in zip(found[::2], found[1::2], strict=True)}
+        shards = range(self._connection.shards)
+        leaders = await asyncio.gather(
+            *(self._connection.call("GET", f"{self._connection.root(shard)}:leader") for shard in shards)
+        )
+        leads: dict[str, list[int]] = defaultdict(list)
+        for shard, leader in zip(shards, leaders, strict=True):
+            leads[leader.decode() if leader else ""].append(shard)
+        members = [Member(name, at, leads.pop(name, [])) for name, at in sorted(said.items())]
+        return Roster(now, members, sorted(shard for left in leads.values() for shard in left))
 
     async def hold(self, shard: int, replica: str, ttl_ms: int) -> bool:
         """Take or keep the lead of a shard; False while another has it."""

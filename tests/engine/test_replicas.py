@@ -98,14 +98,22 @@ async def test_shards_are_spread_within_one_of_even_and_handed_over_at_once(star
         shares = await spread()
         return sum(shares) == 16 and shares[-1] - shares[0] <= 1
 
+    async def roster():
+        return (await replicas[0].client.get("/replica")).json()
+
     await eventually(is_even, 5)
     for _ in range(2):
         replicas.append(await start_replica(leader_ttl_ms=20_000))
         # Far less than the 20 s of the locks: the newcomer is given its share.
         await eventually(is_even, 5)
+    assert sorted(len(one["leads"]) for one in (await roster())["items"]) == [5, 5, 6]
     gone = replicas.pop()
     await gone.end(signal.SIGTERM)
     await eventually(is_even, 5)
+    told = await roster()
+    assert [len(one["leads"]) for one in told["items"]] == [8, 8]
+    assert told["unled"] == []
+    assert told["answeredBy"] in {one["id"] for one in told["items"]}
 
 
 @pytest.mark.parametrize("delay_ms", [50, 300, 900])

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from coordinator.errors import SettingsError
+from coordinator.store.leadership import Member, Roster
 from coordinator.store.open import open_store
 
 
@@ -105,6 +106,26 @@ async def register_clock(shard):
 
     await set_to(0)
     return set_to
+
+
+async def test_the_roster_tells_who_lives_and_who_leads_what(shard, register_clock):
+    leadership = shard.store.leadership
+    await leadership.register("r2", 3000)
+    await register_clock(1000)
+    await leadership.register("r1", 3000)
+    assert await leadership.hold(1, "r1", 3000)
+
+    roster = await leadership.roster()
+
+    members = [Member("r1", shard.start + 1000, [1]), Member("r2", shard.start, [])]
+    assert roster == Roster(shard.start + 1000, members, unled=[0])
+
+
+async def test_a_shard_that_is_led_by_who_is_silent_counts_as_led_by_nobody(shard):
+    leadership = shard.store.leadership
+    assert await leadership.hold(1, "gone", 3000)
+
+    assert (await leadership.roster()).unled == [0, 1]
 
 
 async def test_a_wake_reaches_those_that_listen(shard):

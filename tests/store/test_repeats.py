@@ -25,6 +25,7 @@ READS: dict[str, dict[str, Any]] = {
         ["index_kind", "index_name", "worker", "key", "created_after", "finished_before", "error_text"], ""
     ),
     "list_queues": {},
+    "list_replicas": {},
     "list_schedules": {"after": "", "limit": 10, "bytes_limit": 1000},
     "find_schedule": {"name": "nightly"},
     "read_lanes": {"queue": "default", "name": "", "cursor": "0", "limit": 10},
