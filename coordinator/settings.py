@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     leader_ttl_ms: Annotated[int, _setting("how long a silent leader keeps a shard, ms", ge=1000, le=600_000)] = 10_000
     poll_interval_ms: Annotated[int, _setting("longest sleep of a leader, ms", ge=10, le=60_000)] = 1000
     shutdown_grace_ms: Annotated[int, _setting("how long a stopping replica waits for its calls, ms", ge=0)] = 30_000
+    # The rest is for what was accepted: ten percent of a gigabyte hold the attempt logs of half a million jobs.
+    memory_percent: Annotated[int, _setting("of maxmemory; above it no new jobs are accepted", ge=1, le=100)] = 90
     log_level: Annotated[str, _setting("what is logged", pattern="^(debug|info|warning|error)$")] = "info"
 
     @property

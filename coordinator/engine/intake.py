@@ -9,6 +9,7 @@ from typing import Literal
 from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
+from coordinator.engine.headroom import Headroom
 from coordinator.engine.outbox import Wake
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal, idempotency_mismatch
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
@@ -31,10 +32,11 @@ class Intaken:
 class Intake:
     """Accepts jobs, those that come together in one script. What it returned from is in Redis."""
 
-    def __init__(self, store: Store, wake: Wake) -> None:
+    def __init__(self, store: Store, wake: Wake, headroom: Headroom) -> None:
         """`wake` is told when a job is due sooner than all others, so that this very replica claims it."""
         self._store = store
         self._wake = wake
+        self._headroom = headroom
         self._id_at = self._entropy = 0
         self._jobs = GroupCommit(self._commit, BATCH_LIMIT, lambda job: len(bytes(job.spec.args)))
 
@@ -48,7 +50,7 @@ class Intake:
         """
         job_id = self.new_id(spec.queue)
         new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
-        now, accepted = await self._jobs.submit(self._shard(spec.queue), new)
+        now, accepted = await self._submit(new)
         match accepted.reply, accepted.told:
             case "created", _:
                 await self._join(spec, job_id)
@@ -65,12 +67,18 @@ class Intake:
 
     async def submit(self, job: NewJob) -> Accepted:
         """Accept a job together with others. Raises `StoreUnavailable`."""
-        _, accepted = await self._jobs.submit(self._shard(job.spec.queue), job)
+        _, accepted = await self._submit(job)
         return accepted
+
+    async def _submit(self, job: NewJob) -> tuple[int, Accepted]:
+        shard = self._shard(job.spec.queue)
+        self._headroom.check(shard)
+        return await self._jobs.submit(shard, job)
 
     async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Accept jobs of one shard: all, or none of them. A thousand hold Redis for 10 ms."""
         shard = self._shard(jobs[0].spec.queue)
+        self._headroom.check(shard)
         enqueued = await self._store.jobs.enqueue(shard, jobs, all_or_none=True)
         self._wake(shard, enqueued.due_in_ms)
         return enqueued.accepted

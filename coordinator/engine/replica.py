@@ -13,6 +13,7 @@ from coordinator.calling.caller import Caller
 from coordinator.domain.ids import shard_of_queue
 from coordinator.engine.directory import Directory
 from coordinator.engine.dispatcher import Dispatcher, Limits
+from coordinator.engine.headroom import Headroom
 from coordinator.engine.intake import Intake
 from coordinator.engine.leadership import CHANGED, Leadership
 from coordinator.engine.leases import Leases
@@ -45,7 +46,8 @@ class Replica:
         self._publishing: set[asyncio.Task[None]] = set()
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, store.queues, settings.worker_url)
-        self.intake = Intake(store, self.wake)
+        self._headroom = Headroom(store.capacity.fills, settings.memory_percent)
+        self.intake = Intake(store, self.wake, self._headroom)
         self.schedules = Schedules(store, self.intake, lambda: self.tell(SCHEDULES_CHANGED))
         self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
@@ -64,7 +66,7 @@ class Replica:
     async def start(self) -> None:
         """Join the others. Raises `StoreUnavailable`, `SettingsError`."""
         await self.store.leadership.agree_on_shards()
-        for loop in (self._leadership.run, self._poller.run, self._listen, self._leases.run):
+        for loop in (self._leadership.run, self._poller.run, self._headroom.run, self._listen, self._leases.run):
             self._loops.append(asyncio.create_task(_outlive(loop)))
         self._claiming = asyncio.create_task(_outlive(self._dispatcher.run))
 

@@ -7,6 +7,7 @@ from typing import Any
 from coordinator.domain.durability import Durability
 from coordinator.errors import SettingsError
 from coordinator.store.batches import BatchStore
+from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
 from coordinator.store.embedded import OLDEST_VERSION
 from coordinator.store.jobs import JobStore
@@ -36,6 +37,7 @@ class Store:
     schedules: ScheduleStore
     workers: WorkerStore
     leadership: LeadershipStore
+    capacity: CapacityStore
 
     @property
     def shards(self) -> int:
@@ -78,6 +80,7 @@ def store_on(connection: Connection) -> Store:
         ScheduleStore(connection),
         WorkerStore(connection),
         LeadershipStore(connection),
+        CapacityStore(connection),
     )
 
 
