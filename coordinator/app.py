@@ -73,6 +73,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.health,
     system.ready,
     system.list_replicas,
+    system.make_pass,
     openapi.read_openapi,
 ]
 

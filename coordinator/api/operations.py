@@ -197,6 +197,7 @@ OPERATIONS = {
     "put_worker": Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),
     "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
     "health": Operation({200: []}),
+    "make_pass": Operation({200: []}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: []}, refuses=(503,)),
     "ready": Operation({200: []}, refuses=(503,)),
     "read_openapi": Operation({200: []}),

@@ -5,6 +5,7 @@ from coordinator.api.worker_bodies import HIDDEN
 from coordinator.domain.instants import format_instant
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
 from coordinator.domain.worker import Worker
+from coordinator.engine.passes import Passed
 from coordinator.store.leadership import Roster
 
 
@@ -82,4 +83,17 @@ def roster_answer(roster: Roster, shards: int) -> dict[str, object]:
             {"id": member.id, "silentMs": max(0, roster.now - member.said_at), "leads": member.leads}
             for member in roster.members
         ],
+    }
+
+
+def pass_answer(passed: Passed) -> dict[str, object]:
+    """What a pass has done."""
+    return {
+        "called": passed.called,
+        "ended": passed.ended,
+        "ticked": passed.ticked,
+        "expired": passed.expired,
+        "purged": passed.purged,
+        "inFlight": passed.in_flight,
+        "nextDueAt": format_instant(passed.next_due_at),
     }

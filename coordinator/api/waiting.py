@@ -25,10 +25,10 @@ class WaitQuery(Body):
     wait: Duration | None = None
 
 
-def wait_of(given: Mapping[str, str]) -> int:
+def wait_of(given: Mapping[str, str], *, unasked_ms: int = 0, most_ms: int = WAIT_MOST_MS) -> int:
     """The wait that a request asks for, in ms. Raises `Invalid`."""
     wait = decode_query(given, WaitQuery).wait
-    return 0 if wait is None else parse_duration(wait, "wait", most_ms=WAIT_MOST_MS)
+    return unasked_ms if wait is None else parse_duration(wait, "wait", most_ms=most_ms)
 
 
 async def until_final(jobs: JobStore, job_id: str, wait_ms: int) -> Job:

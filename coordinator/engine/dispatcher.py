@@ -65,6 +65,8 @@ class Dispatcher:
         self._requests: dict[int, str] = {}
         self._unsent: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self.begun = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._is_cut_off = False
@@ -81,6 +83,8 @@ class Dispatcher:
         if due_in_ms is None:
             return
         due = time.monotonic() + due_in_ms / 1000
+        if due_in_ms <= 0:
+            self._at_rest.clear()
         if due < self._due.get(shard, float("inf")):
             self._due[shard] = due
             self._changed.set()
@@ -92,6 +96,18 @@ class Dispatcher:
             for shard in self._shards_due():
                 if self.free_slots > 0:
                     await self._claim(shard)
+        self._at_rest.set()  # Nobody is to wait for what will not be claimed.
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are being made."""
+        return len(self._tasks)
+
+    async def rest(self, limit_s: float) -> None:
+        """Wait until nothing is due and no call is in flight, so long at the most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._at_rest.wait()
 
     def stop_claiming(self) -> None:
         """End `run` after the claim that is under way, if any."""
@@ -119,6 +135,8 @@ class Dispatcher:
             wait_s = min(self._due.values(), default=float("inf")) - time.monotonic()
             if self.free_slots > 0 and wait_s <= 0:
                 return
+            if not self._tasks:
+                self._at_rest.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s if 0 < wait_s < float("inf") else None):
                     await self._changed.wait()
@@ -159,6 +177,8 @@ class Dispatcher:
 
     def _attend(self, shard: int, attempt: Attempt) -> None:
         self._leases.take(shard, attempt)
+        self._at_rest.clear()
+        self.begun += 1
         self._unsent.add(_key(attempt))
         task = asyncio.create_task(self._run_attempt(shard, attempt))
         self._tasks.add(task)

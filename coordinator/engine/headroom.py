@@ -34,8 +34,8 @@ class Headroom:
         fill = self._full.get(shard)
         if fill is not None:
             detail = (
-                f"Redis uses {_mib(fill.used)} of its {_mib(fill.most)}; what is above {self._percent} % is kept for jobs "
-                "that were accepted. Nothing was stored."
+                f"Redis uses {_mib(fill.used)} of its {_mib(fill.most)}; what is above {self._percent} % is kept for "
+                "jobs that were accepted. Nothing was stored."
             )
             raise StoreUnavailable("memory_limit", detail, _RETRY_AFTER_S)
 

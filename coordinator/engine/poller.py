@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import msgspec
 
@@ -26,6 +28,9 @@ from coordinator.store.records import NewJob
 from coordinator.store.schedules import DueSchedule
 
 log = logging.getLogger(__name__)
+
+Done = Literal["ended", "expired", "purged", "ticked"]
+"""What a leader does: attempts ended, jobs given up before they began, jobs erased, ticks fired."""
 
 _PUT_OFF_MS = 600_000
 """Until a schedule that met a fault of ours is tried again."""
@@ -59,6 +64,7 @@ class Poller:
         self._lease_ms = settings.lease_ms
         self._away_at = float("-inf")
         self._changed = asyncio.Event()
+        self.done: Counter[Done] = Counter()
 
     def wake(self) -> None:
         """Something is to be looked at sooner than planned: a schedule was written, a queue's retention shortened."""
@@ -71,7 +77,7 @@ class Poller:
             self._leadership.changed.clear()
             sleep_ms = self._poll_interval_ms
             for shard in sorted(self._leadership.led):
-                sleep_ms = min(sleep_ms, await self._look_after(shard))
+                sleep_ms = min(sleep_ms, await self.look_after(shard))
             await self._sleep(sleep_ms / 1000)
 
     async def _sleep(self, pause_s: float) -> None:
@@ -82,8 +88,8 @@ class Poller:
             for wait in waits:
                 wait.cancel()
 
-    async def _look_after(self, shard: int) -> int:
-        """Do what is due. Returns in how many ms to look again."""
+    async def look_after(self, shard: int) -> int:
+        """Do what is due in a shard, whoever leads it. Returns in how many ms to look again, but for what to claim."""
         try:
             claim_in, lapse_in, fire_in, purge_in, expire_in, tell_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
@@ -126,19 +132,19 @@ class Poller:
             # While Redis was away nobody could renew a lease: those that live get the time to do it now.
             expired = [found for found in expired if found.kind != "lost"]
         await asyncio.gather(*(self._end(found) for found in expired))
-        return bool(expired)
+        return self._count("ended", len(expired))
 
     async def _end(self, found: Expired) -> None:
         await self._settler.settle(found.attempt, lapse(found), lapsed=True)
 
     async def _expire(self, shard: int) -> bool:
-        return bool(await self._store.jobs.expire(shard))
+        return self._count("expired", await self._store.jobs.expire(shard))
 
     async def _tell(self, shard: int) -> bool:
         return await self._settler.outbox.deliver(shard)
 
     async def _purge(self, shard: int) -> bool:
-        return bool(await self._store.jobs.purge(shard))
+        return self._count("purged", await self._store.jobs.purge(shard))
 
     async def _fire(self, shard: int) -> bool:
         due = await self._store.schedules.due(shard)
@@ -166,4 +172,10 @@ class Poller:
             due, schedule, jobs, next_at=firing.next_at, missed=firing.missed
         )
         if fired:
+            self._count("ticked", len(ticks))
             self._dispatcher.wake(shard, due_in_ms)
+
+    def _count(self, done: Done, number: int) -> bool:
+        """Whether there was anything of it to do."""
+        self.done[done] += number
+        return number > 0

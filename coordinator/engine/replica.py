@@ -18,6 +18,7 @@ from coordinator.engine.intake import Intake
 from coordinator.engine.leadership import CHANGED, Leadership
 from coordinator.engine.leases import Leases
 from coordinator.engine.outbox import Outbox
+from coordinator.engine.passes import Passes
 from coordinator.engine.poller import Poller
 from coordinator.engine.schedules import Schedules
 from coordinator.engine.settler import Settler
@@ -57,6 +58,7 @@ class Replica:
         self._dispatcher.leads = self._leadership.led.__contains__
         self._dispatcher.on_backlog = self._tell_backlog
         self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings)
+        self.passes = Passes(self._poller, self._dispatcher, store)
 
     @property
     def led(self) -> frozenset[int]:
