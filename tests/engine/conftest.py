@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -73,11 +74,12 @@ async def function() -> AsyncIterator[Function]:
 class ReplicaProcess:
     """One `coordinator serve` process."""
 
-    def __init__(self, port: int, environment: dict[str, str]) -> None:
+    def __init__(self, port: int, environment: dict[str, str], where: Path | None = None) -> None:
+        """`where` holds another version of the package."""
         self.url = f"http://127.0.0.1:{port}"
         self.client = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
         command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port)]
-        self.process = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env=os.environ | environment, stdin=subprocess.DEVNULL, cwd=where)
 
     async def ready(self) -> None:
         """Wait until it answers."""
@@ -128,14 +130,14 @@ async def start_replica(redis_url: str, function: Function) -> AsyncIterator[Sta
     prefix = f"e{next(_prefixes)}"
     started: list[ReplicaProcess] = []
 
-    async def start(**settings: object) -> ReplicaProcess:
+    async def start(where: Path | None = None, **settings: object) -> ReplicaProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         defaults = {"redis_url": redis_url, "prefix": prefix, "worker_url": function.url}
         defaults |= {"lease_ms": "2000", "leader_ttl_ms": "2000"}
         environment = {f"COORDINATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}
-        replica = ReplicaProcess(port, environment)
+        replica = ReplicaProcess(port, environment, where)
         started.append(replica)
         await replica.ready()
         return replica
