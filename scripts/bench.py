@@ -10,6 +10,8 @@ Parts:
   accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
   drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
   both     accept and call at once
+  replicas jobs of queues in all shards that wait already, with 1, 2 and 4 replicas on one Redis: jobs/s, CPU per job of
+           all replicas together and of Redis
   latency  from POST to the function's first byte on an idle replica: p50 and p99
 
 Server, replica, function and load are processes of their own on this machine; medians of the rounds are shown. The
@@ -28,14 +30,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from bench_traffic import ARGS, Function, load_one, pause_queue, until_ready
+from bench_traffic import ARGS, Function, load_one, pause_queue, resume_queue, until_ready
 
-from coordinator.domain.ids import new_id
+from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.outcome import Success
 from coordinator.domain.settlement import decide
@@ -226,7 +228,7 @@ class Bench:
         replica = self._start_replica(port, free_port())
         await until_ready(port)
         await pause_queue(port)
-        figures = await self._watch(replica, self._load(port))
+        figures = await self._watch([replica], self._load(port))
         replica.terminate()
         replica.wait()
         return figures
@@ -255,8 +257,43 @@ class Bench:
                 await begin(port)
             await self._until_finished()
 
-        figures = await self._watch(replica, to_the_end())
+        figures = await self._watch([replica], to_the_end())
         for process in (replica, function):
+            process.terminate()
+            process.wait()
+        return figures
+
+    async def replicas(self) -> Iterable[tuple[str, Figures]]:
+        """What a job costs when more replicas share the work."""
+        shown = []
+        for count in (1, 2, 4):
+            rounds = [await self._replicas_round(count) for _ in range(self.rounds)]
+            figures = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+            shown.append((f"replicas, {count}", figures))
+        return shown
+
+    async def _replicas_round(self, count: int) -> Figures:
+        await self._flush()
+        store = open_store(self.server.url)
+        queues = {shard_of_queue(f"bench-{number}", store.shards): f"bench-{number}" for number in range(300)}
+        function_port, ports = free_port(), [free_port() for _ in range(count)]
+        function = subprocess.Popen([sys.executable, TRAFFIC, "function", str(function_port)])
+        replicas = [self._start_replica(port, function_port) for port in ports]
+        for port in ports:
+            await until_ready(port)
+        for shard, queue in queues.items():
+            await pause_queue(ports[0], queue)
+            for _ in range(0, self.jobs // len(queues), BATCH):
+                await store.jobs.enqueue(shard, _new_jobs(BATCH, 0, shard, in_queue(queue)))
+
+        async def to_the_end() -> None:
+            await asyncio.gather(*(resume_queue(ports[0], queue) for queue in queues.values()))
+            for queue in queues.values():
+                await self._until_finished(queue)
+
+        figures = await self._watch(replicas, to_the_end())
+        await store.close()
+        for process in (*replicas, function):
             process.terminate()
             process.wait()
         return figures
@@ -266,31 +303,36 @@ class Bench:
         process = await asyncio.create_subprocess_exec(*command)
         assert await process.wait() == 0
 
-    async def _watch(self, replica: subprocess.Popen[bytes], work: Awaitable[None]) -> Figures:
-        redis_before, replica_before = cpu_s(self.server.pid), cpu_s(replica.pid)
+    async def _watch(self, replicas: Sequence[subprocess.Popen[bytes]], work: Awaitable[None]) -> Figures:
+        redis_before, replica_before = cpu_s(self.server.pid), sum(cpu_s(one.pid) for one in replicas)
         began = time.monotonic()
         await work
         took = time.monotonic() - began
         return {
             "jobs/s": self.jobs / took,
-            "replica µs/job": (cpu_s(replica.pid) - replica_before) / self.jobs * 1e6,
+            "replica µs/job": (sum(cpu_s(one.pid) for one in replicas) - replica_before) / self.jobs * 1e6,
             "redis µs/job": (cpu_s(self.server.pid) - redis_before) / self.jobs * 1e6,
         }
 
-    async def _until_finished(self) -> None:
+    async def _until_finished(self, queue: str = "default") -> None:
         store = open_store(self.server.url)
         while True:
-            view = await store.queues.read("default")
+            view = await store.queues.read(queue)
             unfinished = view.counts["queued"] + view.counts["running"]
-            if view.counts["succeeded"] >= min(self.jobs, 10_000) and not unfinished:
+            if view.counts["succeeded"] and not unfinished:
                 break
             await asyncio.sleep(0.02)
         await store.close()
 
     async def _flush(self) -> None:
         store = open_store(self.server.url)
-        await store.connection.call("FLUSHALL")
+        await store.connection.call("FLUSHALL", key="")
         await store.close()
+
+
+def in_queue(queue: str) -> Trait:
+    """Of this queue, and nothing else."""
+    return lambda _: {"queue": queue}
 
 
 def _new_jobs(count: int, run_at: int, shard: int = 0, trait: Trait = TRAITS["plain"]) -> list[NewJob]:
@@ -309,7 +351,7 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "traits", "accept", "drain", "both", "latency")
+    parts = ("store", "traits", "accept", "drain", "both", "replicas", "latency")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)

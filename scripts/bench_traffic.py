@@ -82,9 +82,14 @@ async def load_one(port: int) -> None:
     await request(port, "POST /job", json.dumps({"worker": "bench", "args": ARGS}).encode())
 
 
-async def pause_queue(port: int) -> None:
-    """Accept into the queue `default`, and start nothing."""
-    await request(port, "PUT /queue/default", b'{"paused": true}')
+async def pause_queue(port: int, queue: str = "default") -> None:
+    """Accept into a queue, and start nothing."""
+    await request(port, f"POST /queue/{queue}/pause", b"{}")
+
+
+async def resume_queue(port: int, queue: str) -> None:
+    """Start what waits in it."""
+    await request(port, f"POST /queue/{queue}/resume", b"{}")
 
 
 async def until_ready(port: int) -> None:
