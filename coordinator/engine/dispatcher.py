@@ -33,6 +33,9 @@ from coordinator.store.jobs import BATCH_LIMIT, JobStore
 
 log = logging.getLogger(__name__)
 
+_SHARE = 8
+"""One claim takes this part of all slots at the most."""
+
 _PAUSE_S = 1.0
 """After Redis was found away; also the most that one lost wake costs."""
 
@@ -62,6 +65,8 @@ class Dispatcher:
         self._limits = limits
         self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
         self._due: dict[int, float] = {}
+        self._claims: dict[int, asyncio.Task[None]] = {}
+        self._reserved = 0
         self._requests: dict[int, str] = {}
         self._unsent: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
@@ -75,8 +80,8 @@ class Dispatcher:
 
     @property
     def free_slots(self) -> int:
-        """Calls that may still be taken."""
-        return 0 if self._is_stopping else self._limits.max_calls - len(self._tasks)
+        """Calls that may still be taken; what is being claimed may need as many as were asked for."""
+        return 0 if self._is_stopping else self._limits.max_calls - len(self._tasks) - self._reserved
 
     def wake(self, shard: int, due_in_ms: int | None = 0) -> None:
         """Tell that a shard has something to claim in so many ms; None is nothing new."""
@@ -90,12 +95,13 @@ class Dispatcher:
             self._changed.set()
 
     async def run(self) -> None:
-        """Claim whatever is due, until `stop_claiming`."""
+        """Claim whatever is due, until `stop_claiming`. No shard waits for the claim of another."""
         while not self._is_stopping:
             await self._until_something_is_due()
             for shard in self._shards_due():
                 if self.free_slots > 0:
-                    await self._claim(shard)
+                    self._begin_claim(shard)
+        await asyncio.gather(*self._claims.values(), return_exceptions=True)
         self._at_rest.set()  # Nobody is to wait for what will not be claimed.
 
     @property
@@ -132,10 +138,11 @@ class Dispatcher:
     async def _until_something_is_due(self) -> None:
         while not self._is_stopping:
             self._changed.clear()
-            wait_s = min(self._due.values(), default=float("inf")) - time.monotonic()
+            instants = [due for shard, due in self._due.items() if shard not in self._claims]
+            wait_s = min(instants, default=float("inf")) - time.monotonic()
             if self.free_slots > 0 and wait_s <= 0:
                 return
-            if not self._tasks:
+            if not self._tasks and not self._claims:
                 self._at_rest.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s if 0 < wait_s < float("inf") else None):
@@ -143,11 +150,23 @@ class Dispatcher:
 
     def _shards_due(self) -> list[int]:
         now = time.monotonic()
-        return sorted((shard for shard, due in self._due.items() if due <= now), key=self._due.__getitem__)
+        due_now = (shard for shard, due in self._due.items() if due <= now and shard not in self._claims)
+        return sorted(due_now, key=self._due.__getitem__)
 
-    async def _claim(self, shard: int) -> None:
+    def _begin_claim(self, shard: int) -> None:
         # Taken out first: a wake that comes while the claim is under way must not be lost.
         del self._due[shard]
+        # No more than a share: a claim that waits for its server, which is away, must leave slots for the others.
+        limit = min(self.free_slots, BATCH_LIMIT, max(1, self._limits.max_calls // _SHARE))
+        self._reserved += limit
+        self._claims[shard] = asyncio.create_task(self._claim(shard, limit))
+        self._claims[shard].add_done_callback(lambda task: self._end_claim(shard, task))
+
+    def _end_claim(self, shard: int, task: "asyncio.Task[None]") -> None:
+        del self._claims[shard]
+        self._end_task(task)
+
+    async def _claim(self, shard: int, limit: int) -> None:
         # A claim that got no answer may have been made: asked for again by the same name, it is answered again.
         request = self._requests.setdefault(shard, secrets.token_urlsafe(9))
         try:
@@ -155,13 +174,15 @@ class Dispatcher:
                 shard,
                 holder=self._limits.replica,
                 request=request,
-                limit=self.free_slots,
+                limit=limit,
                 lease_ms=self._limits.lease_ms,
             )
         except StoreUnavailable as error:
             log.warning("claiming failed", extra={"shard": shard, "error": error.code})
             self.wake(shard, int(_PAUSE_S * 1000))
             return
+        finally:
+            self._reserved -= limit
         del self._requests[shard]
         if self._is_stopping:
             with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
@@ -188,7 +209,7 @@ class Dispatcher:
         self._tasks.discard(task)
         self._changed.set()
         if not task.cancelled() and task.exception():
-            log.error("an attempt was abandoned by a fault of ours", exc_info=task.exception())
+            log.error("a claim or an attempt was abandoned by a fault of ours", exc_info=task.exception())
 
     async def _run_attempt(self, shard: int, attempt: Attempt) -> None:
         """The whole of an attempt. Its lease is held until its end is recorded."""

@@ -69,11 +69,7 @@ class Leadership:
             self.led.discard(shard)
             await self._store.resign(shard, self._replica)
         before = set(self.led)
-        for shard in sorted(mine):
-            if await self._store.hold(shard, self._replica, self._lock_ms):
-                self.led.add(shard)
-            else:
-                self.led.discard(shard)
+        await asyncio.gather(*(self._take(shard) for shard in sorted(mine)))
         if self.led != before or given_up:
             log.info("leading %d of %d shards", len(self.led), self._shards, extra={"led": sorted(self.led)})
             self.changed.set()
@@ -81,6 +77,18 @@ class Leadership:
         if given_up or not self._is_known:
             self._is_known = True
             await self._store.publish(CHANGED)
+
+    async def _take(self, shard: int) -> None:
+        try:
+            is_mine = await self._store.hold(shard, self._replica, self._lock_ms)
+        except StoreUnavailable as error:
+            # It stays as it is. Where the server of one shard is away, the others are led on.
+            log.warning("the lead of a shard could not be renewed", extra={"shard": shard, "error": error.code})
+            return
+        if is_mine:
+            self.led.add(shard)
+        else:
+            self.led.discard(shard)
 
 
 def share_of(replica: str, living: list[str], shards: int) -> set[int]:

@@ -52,8 +52,8 @@ class Leases:
         """Renew every third of a lease, for ever."""
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
-            for shard, attempts in self.held():
-                await self._renew(shard, attempts)
+            # All at once: a shard whose server is away must not let the leases of the others lapse.
+            await asyncio.gather(*(self._renew(shard, attempts) for shard, attempts in self.held()))
 
     async def _renew(self, shard: int, attempts: list[Attempt]) -> None:
         try:

@@ -62,7 +62,7 @@ class Poller:
         self._dispatcher = dispatcher
         self._poll_interval_ms = settings.poll_interval_ms
         self._lease_ms = settings.lease_ms
-        self._away_at = float("-inf")
+        self._away_at: dict[int, float] = {}
         self._changed = asyncio.Event()
         self.done: Counter[Done] = Counter()
 
@@ -75,10 +75,9 @@ class Poller:
         while True:
             self._changed.clear()
             self._leadership.changed.clear()
-            sleep_ms = self._poll_interval_ms
-            for shard in sorted(self._leadership.led):
-                sleep_ms = min(sleep_ms, await self.look_after(shard))
-            await self._sleep(sleep_ms / 1000)
+            # All at once: in a cluster one of their servers may be away, and holds up none but its own.
+            looks = await asyncio.gather(*(self.look_after(shard) for shard in sorted(self._leadership.led)))
+            await self._sleep(min([self._poll_interval_ms, *looks]) / 1000)
 
     async def _sleep(self, pause_s: float) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (self._changed, self._leadership.changed)]
@@ -94,7 +93,7 @@ class Poller:
             claim_in, lapse_in, fire_in, purge_in, expire_in, tell_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
             log.warning("polling failed", extra={"shard": shard, "error": error.code})
-            self._away_at = time.monotonic()
+            self._away_at[shard] = time.monotonic()
             return self._poll_interval_ms
         if claim_in is not None and claim_in <= self._poll_interval_ms:
             self._offer(shard, claim_in)
@@ -128,7 +127,7 @@ class Poller:
 
     async def _end_lapsed(self, shard: int) -> bool:
         expired = await self._store.jobs.expired(shard)
-        if time.monotonic() - self._away_at < self._lease_ms / 1000:
+        if time.monotonic() - self._away_at.get(shard, float("-inf")) < self._lease_ms / 1000:
             # While Redis was away nobody could renew a lease: those that live get the time to do it now.
             expired = [found for found in expired if found.kind != "lost"]
         await asyncio.gather(*(self._end(found) for found in expired))
