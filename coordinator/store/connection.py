@@ -46,6 +46,9 @@ TRY_LIMIT_S = 2.0
 RUN_LIMIT_S = 4.0
 """For all tries together: a caller is told soon, also by a server that hangs instead of refusing."""
 
+SCAN_STEP = 500
+"""Keys that the server looks at in one step of a scan: a tenth of a millisecond."""
+
 _AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, ReadOnlyError)
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
@@ -114,6 +117,20 @@ class Connection:
             return await self._execute(*command)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
+
+    async def count_keys(self) -> int:
+        """How many keys the server holds, those of others included."""
+        return int(await self.call("DBSIZE"))
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """All keys of a pattern, some at a time. What is there all the while comes at least once."""
+        cursor = 0
+        while True:
+            cursor, keys = await self.call("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP)
+            if keys:
+                yield keys
+            if int(cursor) == 0:
+                return
 
     async def info(self) -> dict[str, Any]:
         """What the server says of itself."""
