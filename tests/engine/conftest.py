@@ -16,7 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
+from coordinator.engine.doctor import Doctor
+from coordinator.store.checkup import Finding
 from coordinator.store.embedded import EmbeddedServer
+from coordinator.store.open import open_store
 
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
@@ -109,12 +112,24 @@ class ReplicaProcess:
         return body
 
 
+async def problems_of(url: str) -> list[Finding]:
+    """What the doctor finds in a store."""
+    store = open_store(url)
+    try:
+        return [finding async for finding in Doctor(store).examine()]
+    finally:
+        await store.close()
+
+
 Start = Callable[..., Awaitable[ReplicaProcess]]
 
 
 @pytest.fixture
 async def start_replica(real_server: EmbeddedServer, function: Function) -> AsyncIterator[Start]:
-    """Starts replicas on one server; leases and locks of two seconds, so that a killed one costs little time here."""
+    """Starts replicas on one server; leases and locks of two seconds, so that a killed one costs little time here.
+
+    Whatever a test does to them, in the end the doctor finds nothing.
+    """
     started: list[ReplicaProcess] = []
 
     async def start(**settings: object) -> ReplicaProcess:
@@ -134,6 +149,8 @@ async def start_replica(real_server: EmbeddedServer, function: Function) -> Asyn
         if replica.process.poll() is None:
             replica.process.kill()
             replica.process.wait()
+    if started:
+        assert await problems_of(real_server.url) == []
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from coordinator.domain.ids import new_id
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.queue import QueueSettings, Rate
 from coordinator.domain.settlement import Settlement
+from coordinator.engine.doctor import Doctor
 from coordinator.store.batches import BatchStore
+from coordinator.store.checkup import Finding
 from coordinator.store.connection import Connection, open_client
 from coordinator.store.jobs import Claim, JobStore, Settled
 from coordinator.store.leadership import LeadershipStore
@@ -77,6 +79,7 @@ class Shard:
         self.store = store
         self.jobs = store.jobs
         self.root = store.connection.root(0)
+        self.is_broken = False
         self._ids = 0
         self._requests = 0
 
@@ -171,6 +174,11 @@ class Shard:
     async def call(self, *command: Any) -> Any:
         return await self.store.connection.call(*command)
 
+    async def problems(self, *, repair: bool = False) -> list[Finding]:
+        """What the doctor finds. The clock's own key is of tests alone."""
+        found = [finding async for finding in Doctor(self.store, repair=repair).examine()]
+        return [finding for finding in found if not finding.key.endswith(":clock")]
+
     async def dump(self) -> Dump:
         """All that the shard holds, by key: hashes and zsets (with scores) as dicts, lists and sets as lists."""
         rows = await self.call("EVAL", _DUMP, 0, f"{self.store.connection.prefix}:*")
@@ -207,9 +215,17 @@ def _content(kind: str, content: list[bytes]) -> Any:
 
 @pytest.fixture
 async def shard(store: Store, clock: object) -> AsyncIterator[Shard]:
-    """An empty shard with a standing clock, once per server. It leaves nothing behind."""
-    yield Shard(store)
-    await _clear(store)
+    """An empty shard with a standing clock, once per server.
+
+    It leaves nothing behind, and at the end of a test that has not broken it by hand, the doctor finds nothing.
+    """
+    opened = Shard(store)
+    yield opened
+    try:
+        if not opened.is_broken:
+            assert await opened.problems() == []
+    finally:
+        await _clear(store)
 
 
 @pytest.fixture
