@@ -1,4 +1,4 @@
-"""The command line: `coordinator dev`, `coordinator serve`, `coordinator health`."""
+"""The command line: `coordinator dev`, `serve`, `doctor`, `health`."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from coordinator import __version__, demo
 from coordinator.app import build_app
+from coordinator.doctor import examine, find_store_url
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
@@ -25,6 +26,9 @@ from coordinator.store.open import IN_PROCESS_URL, Store, check_server, open_sto
 log = logging.getLogger(__name__)
 
 DATA_DIR = Path(".coordinator")
+
+_OWN = ("data_dir", "demo", "once", "url", "repair", "json")
+"""The flags that are no settings."""
 
 _TRY = """\
   Try, in another terminal:
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
-    own = {name: options.pop(name) for name in ("data_dir", "demo", "once", "url") if name in options}
+    own = {name: options.pop(name) for name in _OWN if name in options}
     try:
         settings = read_settings(os.environ, options)
         set_up_logging(settings.log_level)
@@ -46,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _health(own["url"] or replace(settings, public_url="").own_url)
         if command == "dev":
             return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
+        if command == "doctor":
+            return run(_doctor(settings, own["data_dir"], repair=own["repair"], as_json=own["json"]))
         return run(_serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"coordinator: {error}\n")
@@ -75,6 +81,15 @@ async def _serve(settings: Settings) -> int:
     return 0 if await serve(app, app.state["replica"], listener) else 1
 
 
+async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
+    """Look through a store, also one that replicas work on."""
+    url = find_store_url(settings, data_dir)
+    try:
+        return await examine(url, settings, repair=repair, as_json=as_json)
+    except ValueError as error:
+        raise _unusable(url, error) from None
+
+
 def _refuse_wrong_urls(settings: Settings) -> None:
     for name in ("worker_url", "public_url"):
         url = getattr(settings, name)
@@ -94,7 +109,11 @@ def _open(url: str, settings: Settings) -> Store:
     try:
         return open_store(url, prefix=settings.prefix, shards=settings.shards)
     except ValueError as error:
-        raise SettingsError(f"--redis-url {_without_password(url)} cannot be used: {error}") from None
+        raise _unusable(url, error) from None
+
+
+def _unusable(url: str, error: ValueError) -> SettingsError:
+    return SettingsError(f"--redis-url {_without_password(url)} cannot be used: {error}")
 
 
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
@@ -167,10 +186,16 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--demo", action="store_true", help="run a few jobs and show them")
     dev.add_argument("--once", action="store_true", help="the same, then stop; exit code 0 if all went well")
     serve_command = commands.add_parser("serve", help="run one replica on your Redis")
+    doctor = commands.add_parser(
+        "doctor", help="look for what is wrong in a store, also in a live one; exit code 0 if nothing"
+    )
+    doctor.add_argument("--data-dir", type=Path, default=DATA_DIR, help=f"of a running `dev`, if no Redis ({DATA_DIR})")
+    doctor.add_argument("--repair", action="store_true", help="mend what can be mended")
+    doctor.add_argument("--json", action="store_true", help="one object per line, the summary last")
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
     health.add_argument("--url", help="where it is (http://host:port of the settings)")
     types, words = field_types(), descriptions()
-    for command in (dev, serve_command, health):
+    for command in (dev, serve_command, doctor, health):
         for name, kind in types.items():
             flag = f"--{name.replace('_', '-')}"
             default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
