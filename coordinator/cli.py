@@ -1,4 +1,4 @@
-"""The command line: `coordinator dev`, `coordinator serve`, `coordinator health`."""
+"""The command line: `coordinator dev`, `serve`, `doctor`, `health`."""
 
 import argparse
 import asyncio
@@ -9,25 +9,26 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import cast
 
 from msgspec.structs import replace
 
 from coordinator import __version__, demo
 from coordinator.app import build_app
-from coordinator.domain.durability import Durability
+from coordinator.doctor import examine, find_store_url
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.open import IN_PROCESS_URL, Store, check_server, open_store
-from coordinator.store.servers import Access
+from coordinator.store.open import IN_PROCESS_URL, check_server, open_configured, without_password
 
 log = logging.getLogger(__name__)
 
 DATA_DIR = Path(".coordinator")
+
+_OWN = ("data_dir", "demo", "once", "url", "repair", "json")
+"""The flags that are no settings."""
 
 _TRY = """\
   Try, in another terminal:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
-    own = {name: options.pop(name) for name in ("data_dir", "demo", "once", "url") if name in options}
+    own = {name: options.pop(name) for name in _OWN if name in options}
     try:
         settings = read_settings(os.environ, options)
         set_up_logging(settings.log_level)
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _health(own["url"] or replace(settings, public_url="").own_url)
         if command == "dev":
             return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
+        if command == "doctor":
+            return run(_doctor(settings, own["data_dir"], repair=own["repair"], as_json=own["json"]))
         return run(_serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"coordinator: {error}\n")
@@ -67,7 +70,7 @@ async def _serve(settings: Settings) -> int:
         )
     _refuse_open_door(settings)
     _refuse_wrong_urls(settings)
-    store = _open(settings.redis_url, settings)
+    store = open_configured(settings.redis_url, settings)
     await check_server(store)
     listener = bind(settings)
     await store.leadership.agree_on_shards()
@@ -76,6 +79,11 @@ async def _serve(settings: Settings) -> int:
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
     return 0 if await serve(app, app.state["replica"], listener) else 1
+
+
+async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
+    """Look through a store, also one that replicas work on."""
+    return await examine(find_store_url(settings, data_dir), settings, repair=repair, as_json=as_json)
 
 
 def _refuse_wrong_urls(settings: Settings) -> None:
@@ -93,27 +101,6 @@ def _refuse_open_door(settings: Settings) -> None:
         )
 
 
-def _open(url: str, settings: Settings) -> Store:
-    try:
-        return open_store(
-            url,
-            prefix=settings.prefix,
-            shards=settings.shards,
-            durability=cast("Durability", settings.durability),
-            access=Access(
-                settings.redis_username,
-                settings.redis_password,
-                settings.redis_sentinel_username,
-                settings.redis_sentinel_password,
-                settings.redis_ca_file,
-                settings.redis_cert_file,
-                settings.redis_key_file,
-            ),
-        )
-    except ValueError as error:
-        raise SettingsError(f"--redis-url {_without_password(url)} cannot be used: {error}") from None
-
-
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
     """One replica with a store and a function of its own, to try things."""
     _refuse_open_door(settings)
@@ -126,7 +113,7 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
     try:
         if embedded:
             embedded.start()
-        store = _open(url, settings)
+        store = open_configured(url, settings)
         await store.leadership.agree_on_shards()
         app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
         token = settings.token_list[0] if settings.token_list else ""
@@ -149,17 +136,12 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
 def _choose_store(settings: Settings, data_dir: Path) -> tuple[EmbeddedServer | None, str, str]:
     """A server to start, if any, the URL to use, and what to say of it."""
     if settings.redis_url:
-        return None, settings.redis_url, f"Redis at {_without_password(settings.redis_url)}"
+        return None, settings.redis_url, f"Redis at {without_password(settings.redis_url)}"
     program = find_program()
     if program is None:
         return None, IN_PROCESS_URL, "in this process, kept in memory only (no Redis or Valkey server was found)"
     server = EmbeddedServer(program, data_dir.resolve())
     return server, server.url, f"{program.name} as a child process, kept in {data_dir}; redis-cli -s {server.url[7:]}"
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _health(url: str) -> int:
@@ -184,10 +166,16 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--demo", action="store_true", help="run a few jobs and show them")
     dev.add_argument("--once", action="store_true", help="the same, then stop; exit code 0 if all went well")
     serve_command = commands.add_parser("serve", help="run one replica on your Redis")
+    doctor = commands.add_parser(
+        "doctor", help="look for what is wrong in a store, also in a live one; exit code 0 if nothing"
+    )
+    doctor.add_argument("--data-dir", type=Path, default=DATA_DIR, help=f"of a running `dev`, if no Redis ({DATA_DIR})")
+    doctor.add_argument("--repair", action="store_true", help="mend what can be mended")
+    doctor.add_argument("--json", action="store_true", help="one object per line, the summary last")
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
     health.add_argument("--url", help="where it is (http://host:port of the settings)")
     types, words = field_types(), descriptions()
-    for command in (dev, serve_command, health):
+    for command in (dev, serve_command, doctor, health):
         for name, kind in types.items():
             flag = f"--{name.replace('_', '-')}"
             default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]

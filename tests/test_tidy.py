@@ -20,7 +20,7 @@ PACKAGE = ROOT / "coordinator"
 LEVELS = [
     {"__main__"},
     {"cli"},
-    {"app", "server", "demo"},
+    {"app", "server", "demo", "doctor"},
     {"api", "dashboard"},
     {"engine"},
     {"store", "calling", "sdk"},

@@ -76,6 +76,10 @@ _AWAY = (
     TryAgainError,
     ClusterDownError,
 )
+
+SCAN_STEP = 500
+"""Keys that the server looks at in one step of a scan: a tenth of a millisecond."""
+
 _BUSY = ("NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "LOADING", "TRYAGAIN", "READONLY", "BUSY")
 _SCRIPT_LINE = re.compile(r"user_script:(\d+)")
 
@@ -175,6 +179,31 @@ class Connection:
         """
         try:
             return await self._execute(str(command[1]) if key is None else key, command)
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def count_keys(self) -> int:
+        """How many keys all primaries hold, those of others included."""
+        return sum([int(await self._ask(client, "DBSIZE")) for client in await self.servers.primaries()])
+
+    async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
+        """All keys of a pattern, some at a time, from one primary after the other.
+
+        What is there all the while, and does not move to another, comes at least once.
+        """
+        for client in await self.servers.primaries():
+            cursor = b"0"
+            while True:
+                cursor, keys = await self._ask(client, "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP)
+                if keys:
+                    yield keys
+                if int(cursor) == 0:
+                    break
+
+    async def _ask(self, client: "Redis", *command: Argument) -> Any:  # noqa: ANN401 - see `_execute`
+        try:
+            async with asyncio.timeout(TRY_LIMIT_S):
+                return await ask(client, *command)
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 

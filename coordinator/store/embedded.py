@@ -204,6 +204,16 @@ class EmbeddedServer:
         raise SettingsError("\n".join([f"{self.program.name} did not start in {self.data_dir}:", *tail]))
 
 
+def running_url(data_dir: Path) -> str | None:
+    """How to reach the server that another process runs on a data directory, None if none does."""
+    try:
+        number, _, socket = (data_dir / "server.pid").read_text().partition(" ")
+        is_running = _is_alive(int(number)) and Path(socket).is_socket()
+    except (OSError, ValueError):
+        return None
+    return f"unix://{socket}" if is_running else None
+
+
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -33,6 +33,7 @@ class LeadershipStore:
     def __init__(self, connection: Connection) -> None:
         """The register and the channel belong to no shard; the locks lie in their shards."""
         self._connection = connection
+        self._meta = f"{connection.prefix}:meta"
         self._register = f"{connection.prefix}:replicas"
         self._channel = f"{connection.prefix}:wake"
 
@@ -41,17 +42,22 @@ class LeadershipStore:
 
         A replica that counts otherwise would look for queues where they are not.
         """
-        meta = f"{self._connection.prefix}:meta"
         # A full Redis takes no write, and replicas must be able to start to empty it.
-        if not await self._connection.call("HEXISTS", meta, "shards"):
-            await self._connection.call("HSETNX", meta, "shards", self._connection.shards)
-        written = int(await self._connection.call("HGET", meta, "shards"))
+        written = await self.shards_written()
+        if written is None:
+            await self._connection.call("HSETNX", self._meta, "shards", self._connection.shards)
+            written = await self.shards_written()
         if written != self._connection.shards:
             msg = (
                 f"COORDINATOR_SHARDS is {self._connection.shards}, but this Redis was set up with {written} shards. "
                 f"Set it to {written}, or use another COORDINATOR_PREFIX."
             )
             raise SettingsError(msg)
+
+    async def shards_written(self) -> int | None:
+        """The number of shards that the store was set up with, None if it never was."""
+        written = await self._connection.call("HGET", self._meta, "shards")
+        return None if written is None else int(written)
 
     async def register(self, replica: str, ttl_ms: int) -> list[str]:
         """Say that a replica lives. Returns all that said so within the TTL, in one order for all."""

@@ -2,10 +2,11 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from coordinator.domain.durability import Durability
 from coordinator.errors import SettingsError
+from coordinator.settings import Settings
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
@@ -68,6 +69,35 @@ def open_store(
         servers, prefix=prefix, shards=shards, durability=durability, in_process=in_process, test_clock=test_clock
     )
     return store_on(connection)
+
+
+def open_configured(url: str, settings: Settings, *, shards: int | None = None) -> Store:
+    """A store as the settings say, with another number of shards if one is told. Raises `SettingsError`."""
+    access = Access(
+        settings.redis_username,
+        settings.redis_password,
+        settings.redis_sentinel_username,
+        settings.redis_sentinel_password,
+        settings.redis_ca_file,
+        settings.redis_cert_file,
+        settings.redis_key_file,
+    )
+    try:
+        return open_store(
+            url,
+            prefix=settings.prefix,
+            shards=shards or settings.shards,
+            durability=cast("Durability", settings.durability),
+            access=access,
+        )
+    except ValueError as error:
+        raise SettingsError(f"--redis-url {without_password(url)} cannot be used: {error}") from None
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def store_on(connection: Connection) -> Store:

@@ -18,6 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
+from coordinator.engine.doctor import Doctor
+from coordinator.store.checkup import Finding
+from coordinator.store.open import open_store
+
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 
@@ -110,10 +114,25 @@ class ReplicaProcess:
         return body
 
 
+async def problems_of(url: str, prefix: str) -> list[Finding]:
+    """What the doctor finds in a store."""
+    store = open_store(url, prefix=prefix)
+    try:
+        return [finding async for finding in Doctor(store).examine()]
+    finally:
+        await store.close()
+
+
 Start = Callable[..., Awaitable[ReplicaProcess]]
 
 
 _prefixes = itertools.count()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Of this test's keys, which may share a server with others."""
+    return f"e{next(_prefixes)}"
 
 
 @pytest.fixture
@@ -125,9 +144,11 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def start_replica(redis_url: str, function: Function) -> AsyncIterator[Start]:
-    """Starts replicas on one store; leases and locks of two seconds, so that a killed one costs little time here."""
-    prefix = f"e{next(_prefixes)}"
+async def start_replica(redis_url: str, prefix: str, function: Function) -> AsyncIterator[Start]:
+    """Starts replicas on one store; leases and locks of two seconds, so that a killed one costs little time here.
+
+    Whatever a test does to them, in the end the doctor finds nothing.
+    """
     started: list[ReplicaProcess] = []
 
     async def start(where: Path | None = None, **settings: object) -> ReplicaProcess:
@@ -148,6 +169,8 @@ async def start_replica(redis_url: str, function: Function) -> AsyncIterator[Sta
         if replica.process.poll() is None:
             replica.process.kill()
             replica.process.wait()
+    if started:
+        assert await problems_of(redis_url, prefix) == []
 
 
 @pytest.fixture

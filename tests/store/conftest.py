@@ -12,6 +12,8 @@ from coordinator.domain.ids import new_id
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.queue import QueueSettings, Rate
 from coordinator.domain.settlement import Settlement
+from coordinator.engine.doctor import Doctor
+from coordinator.store.checkup import Finding
 from coordinator.store.connection import Connection
 from coordinator.store.jobs import Claim, Settled
 from coordinator.store.open import Store, store_on
@@ -72,6 +74,7 @@ class Shard:
         self.store = store
         self.jobs = store.jobs
         self.root = store.connection.root(0)
+        self.is_broken = False
         self._ids = 0
         self._requests = 0
 
@@ -168,6 +171,11 @@ class Shard:
         keys = [word for word in command if str(word).startswith(self.store.connection.prefix)]
         return await self.store.connection.call(*command, key=keys[0] if keys else self.root)
 
+    async def problems(self, *, repair: bool = False) -> list[Finding]:
+        """What the doctor finds. The clock's own key is of tests alone."""
+        found = [finding async for finding in Doctor(self.store, repair=repair).examine()]
+        return [finding for finding in found if not finding.key.endswith(":clock")]
+
     async def dump(self) -> Dump:
         """All that the shard holds, by key: hashes and zsets (with scores) as dicts, lists and sets as lists."""
         rows = await self.call("EVAL", _DUMP, 1, self.root, f"{self.store.connection.prefix}:*")
@@ -204,9 +212,17 @@ def _content(kind: str, content: list[bytes]) -> Any:
 
 @pytest.fixture
 async def shard(store: Store, clock: object) -> AsyncIterator[Shard]:
-    """An empty shard with a standing clock, once per server. It leaves nothing behind."""
-    yield Shard(store)
-    await _clear(store)
+    """An empty shard with a standing clock, once per server.
+
+    It leaves nothing behind, and at the end of a test that has not broken it by hand, the doctor finds nothing.
+    """
+    opened = Shard(store)
+    yield opened
+    try:
+        if not opened.is_broken:
+            assert await opened.problems() == []
+    finally:
+        await _clear(store)
 
 
 @pytest.fixture

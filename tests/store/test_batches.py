@@ -175,6 +175,7 @@ async def test_a_job_that_is_kept_for_its_second_end_is_erased_when_that_was_tol
 async def test_an_end_of_which_nothing_is_left_is_there_to_be_cleared(shard, clock, batches):
     job_id = await ended_job(shard, clock, shard.die)
     await shard.call("DEL", f"{shard.root}:job:{job_id}")
+    shard.is_broken = True
 
     (gone,) = await batches.outgoing(0)
 

@@ -35,6 +35,8 @@ READS: dict[str, dict[str, Any]] = {
     "read_batch": {"id": BATCH_SEEDED, "cursor": "0", "limit": 10},
     "poll_shard": {},
     "read_clock": {},
+    "find_ended": {},
+    "find_pending": {"batch": BATCH_SEEDED},
     "read_job": {"id": "running"},
     "read_queue": {"queue": "default"},
     "read_schedule": {"id": SCHEDULE},
@@ -122,11 +124,14 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     ),
     "hold_leadership": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
     "resign_leadership": lambda s: ([], {"replica": "r0"}),
+    "check_jobs": lambda s: ([(s["waiting"], "", "")], {"retention": s["retention"], "repair": "1"}),
+    "check_indexes": lambda s: ([("waiting", "default", "0")], {"retention": s["retention"], "repair": "1"}),
+    "check_records": lambda s: ([("schedule", SCHEDULE)], {"retention": s["retention"], "repair": "1"}),
     "register_replica": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
 }
 """For each script that writes, a call that changes something."""
 
-CHANGES_NOTHING = {"due_schedules"}
+CHANGES_NOTHING = {"due_schedules", "check_jobs", "check_indexes", "check_records"}
 """What writes only to mend: in a sound keyspace it changes nothing."""
 
 IS_ANOTHER_CALL_LATER = {"beat_jobs", "claim_jobs", "expire_jobs", "expired_jobs", "purge_jobs"}
@@ -173,6 +178,7 @@ def test_every_script_is_here():
 async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
     if script == "hold_leadership":
         await shard.store.leadership.resign(0, "r0")
+    shard.is_broken = script == "register_replica"  # It makes a key of the shard's root.
     rows, values = CALLS[script](seeded)
     before = await shard.dump()
 
@@ -200,6 +206,7 @@ async def test_a_read_changes_nothing(shard, seeded, script):
 @pytest.mark.parametrize("script", sorted(set(CALLS) - IS_ANOTHER_CALL_LATER))
 async def test_a_call_that_is_repeated_much_later_makes_nothing_twice(shard, seeded, clock, script):
     """The jobs, and how often each was tried, are the same as if the repetition had never come."""
+    shard.is_broken = script == "register_replica"  # It makes a key of the shard's root.
     rows, values = CALLS[script](seeded)
     await shard.run(script, rows, **values)
     once = await shard.dump()

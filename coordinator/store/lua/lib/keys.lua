@@ -48,5 +48,8 @@ local function waiting_key(lane, priority)
   return shard .. ":waiting" .. (priority == PRIORITY_DEFAULT and "" or priority) .. ":" .. lane
 end
 
+-- A key by its kind, for those who look through all of them; `name` is "" for those that there is one of.
+local function key_of(kind, name) return shard .. ":" .. kind .. (name == "" and "" or ":" .. name) end
+
 local function queue_of(lane) return string.match(lane, "^[^#]+") end
 local function is_keyed(lane) return string.find(lane, "#", 1, true) ~= nil end

@@ -1,0 +1,152 @@
+"""The command `coordinator doctor`, as a process: what it tells, its exit codes, and where it finds the store."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from coordinator.domain.ids import new_id
+from coordinator.domain.job import Spec
+from coordinator.store.embedded import EmbeddedServer
+from coordinator.store.open import Store, open_store
+from coordinator.store.records import NewJob
+
+ROOT = Path(__file__).parent.parent
+JOB = new_id(2, 1, 1)
+
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs the doctor in an empty directory. Gives its exit code, and what it wrote to stdout and stderr."""
+
+    async def start(*arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> tuple[int, str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "coordinator", "doctor", *arguments),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=tmp_path,
+            env=clean | {"PYTHONPATH": str(ROOT)} | environment,
+        )
+        async with asyncio.timeout(30):
+            out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), (err or b"").decode()
+
+    return start
+
+
+@pytest.fixture
+async def store(real_server: EmbeddedServer) -> AsyncIterator[Store]:
+    """A store of four shards in which a job waits."""
+    opened = open_store(real_server.url, shards=4)
+    await opened.leadership.agree_on_shards()
+    await opened.jobs.enqueue(2, [NewJob(JOB, Spec("any", msgspec.Raw(b"{}")))])
+    yield opened
+    await opened.close()
+
+
+async def test_what_is_whole_is_told_in_a_line(run: Run, store: Store, real_server: EmbeddedServer):
+    code, out, err = await run("--redis-url", real_server.url)
+
+    assert (code, err) == (0, "")
+    assert out.startswith("checked jobs 1, indexes 2, members 2, lines 1, queues 1, schedules 0, batches 0 in ")
+    assert out.endswith(" s: nothing is wrong\n")
+
+
+async def test_problems_are_told_mended_when_asked_and_then_gone(run: Run, store: Store, real_server: EmbeddedServer):
+    await store.connection.call("DEL", "co:{2}:waiting:default", "co:{2}:lanes:default")
+    problem = f"job_not_in_index co:{{2}}:job:{JOB}: it is waiting, and not in co:{{2}}:waiting:default"
+
+    code, out, _ = await run("--redis-url", real_server.url)
+    assert (code, out.splitlines()[0]) == (1, f"{problem} (mendable)")
+    assert out.endswith(" s: 1 job_not_in_index; 0 mended, 1 left\n")
+
+    code, out, _ = await run("--repair", COORDINATOR_REDIS_URL=real_server.url)
+    assert (code, out.splitlines()[0]) == (0, f"{problem} (mended)")
+    assert out.endswith(" s: 1 job_not_in_index; 1 mended, 0 left\n")
+
+    assert (await run("--redis-url", real_server.url))[0] == 0
+    assert (await store.jobs.claim(2, holder="r", request="n", limit=9, lease_ms=1000)).attempts[0].job_id == JOB
+
+
+async def test_json_is_an_object_per_line_the_summary_last(run: Run, store: Store, real_server: EmbeddedServer):
+    await store.connection.call("SET", "co:{2}:surprise", "x")
+
+    code, out, _ = await run("--json", "--repair", "--redis-url", real_server.url)
+
+    finding, summary = map(json.loads, out.splitlines())
+    assert code == 1
+    assert finding == {
+        "kind": "unknown_key",
+        "key": "co:{2}:surprise",
+        "detail": "no script of this version would look at it",
+        "status": "open",
+    }
+    assert summary.pop("seconds") >= 0
+    checked = {"jobs": 1, "indexes": 2, "members": 2, "lines": 1, "queues": 1, "schedules": 0, "batches": 0}
+    assert summary == {"checked": checked, "problems": {"unknown_key": 1}, "left": 1}
+
+
+async def test_a_terminal_sees_how_far_it_is(run: Run, store: Store, real_server: EmbeddedServer):
+    terminal, other_end = os.openpty()
+
+    code, out, _ = await run("--redis-url", real_server.url, stderr=other_end)
+
+    os.close(other_end)
+    seen = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert (code, "nothing is wrong" in out) == (0, True)
+    assert "/6 keys, " in seen
+    assert ", 0 found" in seen
+    assert seen.endswith("\r\x1b[K")
+
+
+async def test_without_a_redis_it_finds_the_store_of_a_running_dev(run: Run, store: Store, real_server: EmbeddedServer):
+    code, out, _ = await run("--data-dir", str(real_server.data_dir))
+
+    assert (code, "checked jobs 1" in out) == (0, True)
+
+
+@pytest.mark.parametrize("left_behind", ["", "1 ", "999999999 /tmp/none.sock", "nonsense"])
+async def test_without_any_store_it_says_what_to_give(run: Run, tmp_path: Path, left_behind: str):
+    if left_behind:
+        (tmp_path / ".coordinator").mkdir()
+        (tmp_path / ".coordinator" / "server.pid").write_text(left_behind)
+
+    code, out, err = await run()
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "coordinator: no store: set COORDINATOR_REDIS_URL or --redis-url, or start `coordinator dev`; "
+        "none runs in .coordinator (--data-dir says where else)\n"
+    )
+
+
+async def test_a_prefix_that_nobody_uses_is_told(run: Run, store: Store, real_server: EmbeddedServer):
+    code, _, err = await run("--redis-url", real_server.url, "--prefix", "typo")
+
+    assert (code, err) == (
+        2,
+        "coordinator: nothing is kept under the prefix 'typo'; --prefix names another.\n",
+    )
+
+
+async def test_a_url_that_is_none_of_redis_is_told_without_its_password(run: Run):
+    code, _, err = await run("--redis-url", "http://user:s3cret@example.com")
+
+    assert (code, "http://example.com cannot be used" in err, "s3cret" in err) == (2, True, False)
+
+
+async def test_a_redis_that_cannot_be_reached_is_an_error(run: Run):
+    code, _, err = await run("--redis-url", "redis://127.0.0.1:1")
+
+    assert (code, err.startswith("coordinator: Redis cannot be reached")) == (1, True)
