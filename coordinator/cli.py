@@ -1,7 +1,8 @@
-"""The command line: `coordinator dev`, `serve`, `doctor`, `health`."""
+"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `health`."""
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from coordinator import __version__, demo
+from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
-from coordinator.doctor import examine, find_store_url
+from coordinator.doctor import examine, find_store_url, open_as_written
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
         if command == "doctor":
             return run(_doctor(settings, own["data_dir"], repair=own["repair"], as_json=own["json"]))
+        if command == "replicas":
+            return run(_replicas(settings, own["data_dir"], as_json=own["json"]))
         return run(_serve(settings))
     except SettingsError as error:
         sys.stderr.write(f"coordinator: {error}\n")
@@ -84,6 +88,27 @@ async def _serve(settings: Settings) -> int:
 async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
     """Look through a store, also one that replicas work on."""
     return await examine(find_store_url(settings, data_dir), settings, repair=repair, as_json=as_json)
+
+
+async def _replicas(settings: Settings, data_dir: Path, *, as_json: bool) -> int:
+    """Who works on a store, and who leads what. Returns 1 if a shard is led by nobody."""
+    store = await open_as_written(find_store_url(settings, data_dir), settings)
+    try:
+        roster = await store.leadership.roster()
+    finally:
+        await store.close()
+    if as_json:
+        sys.stdout.write(json.dumps(roster_answer(roster, store.shards)) + "\n")
+        return 1 if roster.unled else 0
+    width = max([len("REPLICA"), *(len(member.id) for member in roster.members)])
+    lines = [("REPLICA", "LAST HEARD", "LEADS")]
+    for member in roster.members:
+        silent_s = max(0, roster.now - member.said_at) / 1000
+        lines.append((member.id, f"{silent_s:.1f} s ago", " ".join(map(str, member.leads)) or "no shard"))
+    sys.stdout.write("".join(f"{name:{width}}  {heard:10}  {leads}\n" for name, heard, leads in lines))
+    if roster.unled:
+        sys.stdout.write(f"led by nobody: {' '.join(map(str, roster.unled))}\n")
+    return 1 if roster.unled else 0
 
 
 def _refuse_wrong_urls(settings: Settings) -> None:
@@ -169,13 +194,19 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser(
         "doctor", help="look for what is wrong in a store, also in a live one; exit code 0 if nothing"
     )
-    doctor.add_argument("--data-dir", type=Path, default=DATA_DIR, help=f"of a running `dev`, if no Redis ({DATA_DIR})")
     doctor.add_argument("--repair", action="store_true", help="mend what can be mended")
     doctor.add_argument("--json", action="store_true", help="one object per line, the summary last")
+    replicas = commands.add_parser(
+        "replicas", help="show who works on a store, and who leads what; exit code 1 if a shard is led by nobody"
+    )
+    replicas.add_argument("--json", action="store_true", help="as GET /replica has it")
+    for looking in (doctor, replicas):
+        where = f"of a running `dev`, if there is no Redis ({DATA_DIR})"
+        looking.add_argument("--data-dir", type=Path, default=DATA_DIR, help=where)
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
     health.add_argument("--url", help="where it is (http://host:port of the settings)")
     types, words = field_types(), descriptions()
-    for command in (dev, serve_command, doctor, health):
+    for command in (dev, serve_command, doctor, replicas, health):
         for name, kind in types.items():
             flag = f"--{name.replace('_', '-')}"
             default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]

@@ -1,4 +1,4 @@
-"""The command `coordinator doctor`, as a process: what it tells, its exit codes, and where it finds the store."""
+"""The commands `coordinator doctor` and `replicas`, as processes: what they tell, and where they find the store."""
 
 import asyncio
 import json
@@ -25,12 +25,14 @@ Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Runs the doctor in an empty directory. Gives its exit code, and what it wrote to stdout and stderr."""
+    """Runs a command in an empty directory. Gives its exit code, and what it wrote to stdout and stderr."""
 
-    async def start(*arguments: str, stderr: int = subprocess.PIPE, **environment: str) -> tuple[int, str, str]:
+    async def start(
+        *arguments: str, command: str = "doctor", stderr: int = subprocess.PIPE, **environment: str
+    ) -> tuple[int, str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("COORDINATOR_")}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "coordinator", "doctor", *arguments),
+            *(sys.executable, "-m", "coordinator", command, *arguments),
             stdout=subprocess.PIPE,
             stderr=stderr,
             cwd=tmp_path,
@@ -150,3 +152,23 @@ async def test_a_redis_that_cannot_be_reached_is_an_error(run: Run):
     code, _, err = await run("--redis-url", "redis://127.0.0.1:1")
 
     assert (code, err.startswith("coordinator: Redis cannot be reached")) == (1, True)
+
+
+async def test_replicas_are_shown_with_what_they_lead(run: Run, store: Store, real_server: EmbeddedServer):
+    for replica, shards in (("r1", (0, 2)), ("r2", (1,))):
+        await store.leadership.register(replica, 60_000)
+        for shard in shards:
+            assert await store.leadership.hold(shard, replica, 60_000)
+
+    code, out, _ = await run("--redis-url", real_server.url, command="replicas")
+    assert (code, out.splitlines()[-1]) == (1, "led by nobody: 3")
+    assert [(line.split()[0], line.partition(" ago")[2].split()) for line in out.splitlines()[1:3]] == [
+        ("r1", ["0", "2"]),
+        ("r2", ["1"]),
+    ]
+
+    assert await store.leadership.hold(3, "r2", 60_000)
+    code, out, _ = await run("--json", "--redis-url", real_server.url, command="replicas")
+    told = json.loads(out)
+    assert (code, told["shards"], told["unled"]) == (0, 4, [])
+    assert {one["id"]: one["leads"] for one in told["items"]} == {"r1": [0, 2], "r2": [1, 3]}
