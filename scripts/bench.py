@@ -7,6 +7,7 @@ Parts:
   store    Redis time per job to enqueue, claim, read and settle, beside 1 000 and beside --waiting jobs that wait;
            bytes per waiting job
   traits   the same for jobs of which something is said that has an index of its own
+  states   bytes per job in each state
   accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
   drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
   both     accept and call at once
@@ -35,11 +36,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from bench_states import bytes_by_state
 from bench_traffic import ARGS, Function, load_one, pause_queue, resume_queue, until_ready
 
 from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.outcome import Success
+from coordinator.domain.queue import QueueSettings, Retention
 from coordinator.domain.settlement import decide
 from coordinator.domain.unique import Unique
 from coordinator.store.embedded import EmbeddedServer, find_program
@@ -120,6 +123,21 @@ class Bench:
             await self._flush()
             await store.close()
         return shown
+
+    async def states(self) -> Iterable[tuple[str, Figures]]:
+        """What a job takes of the memory in each state."""
+        store = open_store(self.server.url, prefix="bench", shards=1)
+        kept = Retention(10**9, 10**9)
+        count = min(self.jobs, 10_000)
+
+        async def enqueue(count: int, run_at: int) -> None:
+            await store.queues.configure("default", QueueSettings(retention={"dead": kept, "cancelled": kept}))
+            for _ in range(0, count, BATCH):
+                await store.jobs.enqueue(0, _new_jobs(BATCH, run_at))
+
+        found = await bytes_by_state(store, count, enqueue)
+        await store.close()
+        return [(f"states, {state}", {"bytes/job": size}) for state, size in found.items()]
 
     async def _fill(self, store: Store, count: int, trait: Trait = TRAITS["plain"]) -> float:
         before = await self._used(store)
@@ -351,7 +369,7 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "traits", "accept", "drain", "both", "replicas", "latency")
+    parts = ("store", "traits", "states", "accept", "drain", "both", "replicas", "latency")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)
