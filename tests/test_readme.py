@@ -222,6 +222,15 @@ async def test_a_declaration_does_what_readme_says(shell):
     assert [one["name"] for one in wet["created"]] == ["report", "nightly"]
 
 
+async def test_replicas_and_ticks_do_what_readme_says(shell):
+    (replicas,), (tick,) = lines_of("replicas"), lines_of("tick")
+    told = await shell.json(replicas)
+    assert [one["id"] for one in told["items"]] == [told["answeredBy"]]
+    shell.job = (await shell.json(lines_of("calls")[2]))["id"]
+    due_at = (await shell.json(lines_of("reads")[0]))["runAt"]
+    assert (await shell.json(tick))["nextDueAt"] <= due_at
+
+
 async def test_redis_cli_shows_what_readme_says(shell):
     if shutil.which("redis-cli") is None:
         pytest.skip("redis-cli is not installed")

@@ -5,6 +5,7 @@ requests stops the loops too; something outside has to ask for a pass, once a mi
 there is something due again, and the answer comes when all that was due has been done.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -46,8 +47,7 @@ class Passes:
         begun, done = self._dispatcher.begun, self._poller.done.copy()
         while True:
             before = self._dispatcher.begun, self._poller.done.total()
-            for shard in range(self._store.shards):
-                await self._poller.look_after(shard)
+            await asyncio.gather(*(self._poller.look_after(shard) for shard in range(self._store.shards)))
             await self._dispatcher.rest(ends_at - time.monotonic())
             # What a call has ended may have made something else due: a retry, a callback, a free slot.
             has_moved = before != (self._dispatcher.begun, self._poller.done.total())
@@ -65,6 +65,8 @@ class Passes:
         )
 
     async def _next_due_at(self) -> int | None:
-        instants = [await self._store.jobs.poll(shard) for shard in range(self._store.shards)]
+        # The clock first: what is counted from it then comes rather too early than too late.
+        now = await self._store.schedules.now()
+        instants = await asyncio.gather(*(self._store.jobs.poll(shard) for shard in range(self._store.shards)))
         soonest = min((due_in for found in instants for due_in in found if due_in is not None), default=None)
-        return None if soonest is None else await self._store.schedules.now() + soonest
+        return None if soonest is None else now + soonest

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.conftest import PROGRAMS
 from tests.servers import ClusterSet, SentinelSet, free_ports, wait_until
 from tests.store.conftest import Shard
 
+README = Path(__file__).parent.parent.parent / "README.md"
 CERTIFICATE = Path(__file__).parent.parent / "calling" / "localhost.pem"
 
 PROGRAM = next(iter(PROGRAMS.values()))
@@ -392,8 +394,8 @@ async def test_no_replica_is_told_at_the_start(real_server, caplog):
 
 # Who may come in.
 
-ACL = Path(__file__).parent.parent.parent / "coordinator" / "store" / "acl.conf"
-"""The least that works; README shows it."""
+ACL = re.search(r"<!-- test: acl -->\n```\n(.*?)\n```", README.read_text())
+"""The least that works, as README has it."""
 
 
 @pytest.mark.skipif("redis" not in PROGRAMS, reason="the bundled server has no TLS")
@@ -411,13 +413,15 @@ async def test_it_comes_in_by_tls_as_a_user_that_may_do_no_more_than_it_needs(tm
         await store.jobs.poll(0)
     assert "WRONGPASS" in str(refused.value.__cause__) or "invalid username" in str(refused.value.__cause__)
     admin = open_store(server.url)
-    rule = ACL.read_text().replace("<password>", "secret").split()
+    rule = ACL[1].replace("<password>", "secret").split()
     await admin.connection.call("ACL", "SETUSER", *rule[1:])
 
     await check_server(store)
     await store.leadership.agree_on_shards()
     shard = Shard(store)
     await shard.end(await shard.run_one(), shard.succeed)
+    assert await shard.problems() == []
+    assert len(await store.connection.infos("memory")) == 1
     heard = aiter(store.leadership.messages())
     assert await anext(heard) == ""
     await store.leadership.publish("hello")
