@@ -269,9 +269,9 @@ async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: _Con
     # WAITAOF tells of the primary and of the replicas apart.
     count = confirmed[0] if isinstance(confirmed, list) else confirmed
     if isinstance(count, ResponseError) or count < 1:
-        who = "its disk" if wait[0] == "WAITAOF" else "a replica"
+        who = "The disk" if wait[0] == "WAITAOF" else "A replica"
         why = f" ({count})" if isinstance(count, ResponseError) else ""
-        detail = f"The change was made, but {who} did not confirm it within {CONFIRM_LIMIT_MS} ms{why}; repeat it."
+        detail = f"{who} did not confirm it within {CONFIRM_LIMIT_MS} ms{why}; if it was made, it is not safe yet."
         raise StoreUnavailable("not_confirmed", detail)
     return reply
 

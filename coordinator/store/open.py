@@ -15,7 +15,7 @@ from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
-from coordinator.store.servers import Access, OneServer, Servers, open_servers
+from coordinator.store.servers import Access, Cluster, OneServer, Servers, open_servers
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ async def check_server(store: Store) -> None:
         return
     infos = await store.connection.infos()
     for info in infos.values():
-        _check_one(info, is_cluster=len(infos) > 1 or store.connection.servers.publish == "SPUBLISH")
+        _check_one(info, is_cluster=isinstance(store.connection.servers, Cluster))
         _check_durability(info, store.connection.durability)
 
 
