@@ -5,6 +5,7 @@ from dataclasses import astuple, replace
 import pytest
 
 from coordinator.domain.job import Tally
+from coordinator.domain.outcome import Beat
 
 STATES = ("fresh", "waiting", "snoozed", "running", "detached", "succeeded", "dead", "cancelled", "missing")
 GUARDS = {"current": (2, "now"), "older": (1, "old"), "older number": (1, "now"), "wrong nonce": (2, "forged")}
@@ -176,6 +177,20 @@ async def test_what_is_released_is_as_if_never_taken(shard, clock):
     del after["deadlines"]
     assert after == before
     assert (await shard.claim_one()).tally == Tally(1)
+
+
+async def test_what_was_told_of_a_released_attempt_is_not_taken_for_the_next_ones(shard, clock):
+    """Else the next one would wait for its deadline when its replica dies, as if its function had been heard of."""
+    attempt = await shard.run_one()
+    await shard.jobs.beat(attempt.job_id, None, "", Beat())
+    await shard.jobs.detach(0, [attempt], ["202"])
+    await shard.jobs.release(0, [attempt])
+    await shard.claim()
+    await clock.advance(shard.lease_ms)
+
+    (found,) = await shard.jobs.expired(0)
+
+    assert (found.kind, found.answered) == ("lost", "")
 
 
 async def test_a_released_retry_is_a_retry_again(shard, clock):
