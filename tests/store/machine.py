@@ -3,24 +3,18 @@
 After every step the whole keyspace is compared: each job in exactly the indexes that its hash names, with the right
 scores; and no wheel later than the instant from which there is something to do. Where the clock stepped back, a wheel
 may be as late as the latest instant that there was: then its time has come again.
-
-Beside the plain rules there are directed ones, which play a whole scene: what plain ones hardly ever come to by chance
-(a replica that was paused, and acts for an attempt that is another's by now) is where fences matter.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.store.acts import Acts
 from tests.store.model import FINAL, LANES, QUEUES, purge_at
-from tests.store.strategies import ENDINGS, HOLDS, acts, delays, endings, guards, holders, lanes, limits, traits
-
-STEPS = 40
+from tests.store.strategies import ENDINGS, HOLDS, delays, endings, guards, holders, lanes, limits, traits
 
 
 def named(number, nonce, guard):
@@ -37,8 +31,8 @@ def named(number, nonce, guard):
     return number, guard
 
 
-class StoreMachine(Acts, RuleBasedStateMachine):
-    """The rules. `new_shard` and `runner` are the fixtures."""
+class PlainMachine(Acts, RuleBasedStateMachine):
+    """Every act by itself. `new_shard` and `runner` are the fixtures."""
 
     new_shard: Callable[[], Any]
     runner: asyncio.Runner
@@ -76,6 +70,8 @@ class StoreMachine(Acts, RuleBasedStateMachine):
         """Whatever may be said of an attempt."""
         if what in ENDINGS:
             self.settle(job_id, number, nonce, what)
+        elif what == "lapse":
+            self.settle(job_id, number, nonce, "lost", lapsed=True)
         elif what == "beat":
             self.beat(job_id, number, nonce, "50", 90_000)
         else:
@@ -87,11 +83,17 @@ class StoreMachine(Acts, RuleBasedStateMachine):
     def a_user_enqueues(self, lane, count, delay_ms, traits, is_short):
         self.enqueue(lane, count, delay_ms, 3000 if is_short else 60_000, traits)
 
-    @rule(lane=lanes, delay_ms=delays, handle=st.sampled_from("hi"), guards=guards, is_called=st.booleans())
-    def a_user_enqueues_what_is_to_be_unique(self, lane, delay_ms, handle, guards, is_called):
-        self.enqueue(lane, 1, delay_ms, 60_000, f"unique {handle}", guards)
-        if is_called:
-            self.claim("r1", 8)
+    @rule(
+        lane=lanes,
+        handle=st.sampled_from("hi"),
+        guards=guards,
+        rival=st.sampled_from(["waits", "runs", "succeed", "die", "retry"]),
+    )
+    def a_user_enqueues_what_is_to_be_unique(self, lane, handle, guards, rival):
+        self.enqueue(lane, 1, 0, 60_000, f"unique {handle}", guards)
+        for job_id in self.claim("r1", 8)[0] if rival != "waits" else ():
+            if rival != "runs" and self.jobs[job_id].unique:
+                self.settle(job_id, None, "", rival)
         self.enqueue(lane, 1, 0, 60_000, f"unique {handle}", guards)
 
     @rule(holder=holders, limit=st.integers(1, 8))
@@ -249,116 +251,6 @@ class StoreMachine(Acts, RuleBasedStateMachine):
     def the_clock_steps_back(self, ms):
         self.set_clock(self.now - ms)
 
-    # Scenes.
-
-    @rule(lane=lanes, traits=traits, endings=st.lists(endings, min_size=1, max_size=8))
-    def jobs_come_are_called_and_end(self, lane, traits, endings):
-        self.enqueue(lane, 8, 0, 60_000, traits)
-        claimed, _ = self.claim("r1", 8)
-        for job_id, ending in zip(claimed, endings, strict=False):
-            self.settle(job_id, self.jobs[job_id].attempt, self.jobs[job_id].nonce, ending)
-
-    @rule(lane=lanes, traits=traits, late=acts, other=holders, is_beaten=st.booleans())
-    def a_replica_pauses_and_comes_back_too_late(self, lane, traits, late, other, is_beaten):
-        """Its lease lapses, the job is claimed anew, and then it acts for the attempt that it thinks it has."""
-        self.enqueue(lane, 2, 0, 60_000, traits)
-        held, _ = self.claim("r1", 8)
-        attempts = self.issued[len(self.issued) - len(held) :]
-        for attempt in attempts[:1] if is_beaten else ():
-            self.beat(*attempt, "", "")
-        self.set_clock(max([self.now, *(self.jobs[job_id].score for job_id in held)]))
-        self.expire()
-        self.claim(other, 8)
-        self.set_clock(self.now + 300)
-        for attempt in attempts:
-            self.act(late, *attempt, "r1")
-
-    @rule(
-        lane=lanes,
-        trait=st.sampled_from(["", "heartbeat_ms 2000", "retry_ms 6000"]),
-        what=acts,
-        guard=st.sampled_from(["both", "forged", "shifted", "number", "none"]),
-    )
-    def an_attempt_is_named_in_some_way(self, lane, trait, what, guard):
-        self.enqueue(lane, 1, 0, 60_000, trait)
-        claimed, _ = self.claim("r1", 8)
-        self.set_clock(self.now + 300)
-        for job_id in claimed:
-            number, nonce = named(self.jobs[job_id].attempt, self.jobs[job_id].nonce, guard)
-            self.act(what, job_id, number, nonce, "r1")
-
-    @rule(lane=lanes, is_paused=st.booleans())
-    def a_key_has_to_wait(self, lane, is_paused):
-        self.enqueue(lane, 2, 0, 60_000)
-        if is_paused:
-            self.configure_lane(lane, "pause")
-        else:
-            for job_id in self.claim("r1", 1)[0]:
-                self.settle(job_id, None, "", "throttle")
-        self.claim("r2", 8)
-        self.configure_lane(lane, "resume")
-
-    @rule(lane=lanes, verb=st.sampled_from(["cancel", "cancel", "delete"]), what=acts)
-    def a_call_is_made_that_somebody_wants_to_stop(self, lane, verb, what):
-        self.enqueue(lane, 1, 0, 60_000, "expires_ms 3000 notify 1")
-        for job_id in self.claim("r1", 8)[0]:
-            self.requests += 1
-            self.change(verb, job_id, f"u{self.requests}")
-            self.act(what, job_id, self.jobs[job_id].attempt, self.jobs[job_id].nonce, "r1")
-
-    @rule(
-        lane=lanes,
-        delay_ms=st.sampled_from([0, 0, 2000]),
-        before=st.sampled_from(["nothing", "release_jobs", "snooze"]),
-        is_claimed=st.booleans(),
-    )
-    def a_job_comes_too_late_to_be_called(self, lane, delay_ms, before, is_claimed):
-        """It is given up, unless it has been called before, by whoever sees it first."""
-        self.enqueue(lane, 2, delay_ms, 60_000, "expires_ms 3000")
-        if before != "nothing":
-            for job_id in self.claim("r1", 8)[0]:
-                self.act(before, job_id, self.jobs[job_id].attempt, self.jobs[job_id].nonce, "r1")
-        self.set_clock(self.now + delay_ms + 7000)
-        if is_claimed:
-            self.claim("r1", 8)
-        else:
-            self.give_up()
-
-    @rule(
-        lane=lanes,
-        trait=st.sampled_from(["notify 1", "retry_ms 60000", "schedule s", "cost 2"]),
-        ending=st.sampled_from(["die", "cancel", "succeed", "retry"]),
-        is_told=st.booleans(),
-        other=st.sampled_from(["none", "lives", "ended"]),
-        verb=st.sampled_from(["retry", "retry", "delete"]),
-    )
-    def a_job_that_has_ended_is_changed(self, lane, trait, ending, is_told, other, verb):
-        """Others may be told of it already, and another job may have its handle by now."""
-        unique = "unique h", "unique_states incomplete on_conflict keep"
-        self.enqueue(lane, 1, 0, 60_000, f"{trait} {unique[0]}", unique[1])
-        for job_id in self.claim("r1", 8)[0]:
-            self.settle(job_id, None, "", ending)
-            self.requests += 2
-            if job_id in self.jobs and self.jobs[job_id].state == "waiting":
-                self.change("cancel", job_id, f"u{self.requests - 1}")
-            if is_told:
-                self.tell(99, is_late=False)
-            if other != "none":
-                self.enqueue(lane, 1, 0, 60_000, *unique)
-            if other == "ended" and (rival := self.unique.get((lane.partition("#")[0], "h"))):
-                self.change("cancel", rival, f"u{self.requests - 1}")
-            self.change(verb, job_id, f"u{self.requests}")
-
-    @rule(lane=lanes, ending=st.sampled_from(["succeed", "die", "cancel"]))
-    def jobs_that_have_ended_grow_old(self, lane, ending):
-        self.enqueue(lane, 3, 0, 60_000)
-        for job_id in self.claim("r1", 8)[0]:
-            self.set_clock(self.now + 700)
-            self.settle(job_id, None, "", ending)
-        purges = self.do(self.shard.dump()).get("purges", {})
-        self.set_clock(max(self.now, int(min(purges.values(), default=0))))
-        self.the_leader_purges()
-
     # What holds after every step.
 
     @invariant()
@@ -388,12 +280,3 @@ class StoreMachine(Acts, RuleBasedStateMachine):
             self.set_clock(self.now + max(0, due_in_ms))
         assert {job.state for job in self.jobs.values()} <= set(FINAL.values())
         self.every_job_is_in_its_indexes_and_no_wheel_is_late()
-
-
-def run_machine(new_shard, runner, wanted):
-    """Have the machine play, with these settings of Hypothesis; fails with what it found."""
-    machine = type("Machine", (StoreMachine,), {"new_shard": staticmethod(new_shard), "runner": runner})
-    quiet = settings(
-        wanted, stateful_step_count=STEPS, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-    )
-    run_state_machine_as_test(machine, settings=quiet)

@@ -1,4 +1,4 @@
-"""The machine of machine.py, at its usual length.
+"""The machine of machine.py and scenes.py, at its usual length.
 
 `STORE_EXAMPLES=2000` runs it longer; `STORE_SHRINK=1` takes its minutes to make a failing run short.
 """
@@ -7,7 +7,7 @@ import os
 
 from hypothesis import Phase, settings
 
-from tests.store.machine import run_machine
+from tests.store.scenes import run_machine
 
 EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "100"))
 

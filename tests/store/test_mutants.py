@@ -13,8 +13,8 @@ import pytest
 from hypothesis import Phase, settings
 
 from coordinator.store.scripts import load
-from tests.store.machine import run_machine
 from tests.store.mutants import MACHINE, MUTANTS
+from tests.store.scenes import run_machine
 
 ROOT = Path(__file__).parents[2]
 QUIET = settings(max_examples=400, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate])
