@@ -16,14 +16,15 @@ replica to start would replace it under the others. A script's name is its hash.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 Argument = str | bytes | int | float
 Row = Sequence[Argument]
+Read = Callable[[str], str]
+"""Gives the text of a source by its name, such as `lib/clock`. Raises `ScriptError` when there is none."""
 
 _LUA = files("coordinator.store") / "lua"
 _INCLUDE = re.compile(r"^-- @include (\S+)$")
@@ -91,15 +92,19 @@ def _arguments(name: str, body: str) -> tuple[str, ...]:
     return tuple(found[number] for number in sorted(found))
 
 
-def _link(name: str, replaced: Mapping[str, str], seen: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+def source(name: str) -> str:
+    """The text of `lua/<name>.lua`."""
+    file = _LUA / f"{name}.lua"
+    if not file.is_file():
+        raise ScriptError(f"{name}.lua does not exist")
+    return file.read_text()
+
+
+def _link(name: str, read: Read, seen: tuple[str, ...] = ()) -> list[tuple[str, str]]:
     """The lines of a file with its includes expanded; `seen` grows with every file that is in already."""
-    source: Traversable = _LUA / f"{replaced.get(name, name)}.lua"
-    if not source.is_file():
-        msg = f"{name}.lua does not exist"
-        raise ScriptError(msg)
     lines: list[tuple[str, str]] = []
     included = [*seen, name]
-    for number, line in enumerate(source.read_text().splitlines(), 1):
+    for number, line in enumerate(read(name).splitlines(), 1):
         include = _INCLUDE.match(line)
         if not include:
             lines.append((line, f"{name}.lua:{number}"))
@@ -107,7 +112,7 @@ def _link(name: str, replaced: Mapping[str, str], seen: tuple[str, ...] = ()) ->
             msg = f"{name}.lua:{number} includes {include[1]}, which includes it"
             raise ScriptError(msg)
         else:
-            lines.extend(_link(include[1], replaced, tuple(included)))
+            lines.extend(_link(include[1], read, tuple(included)))
     return lines
 
 
@@ -125,7 +130,13 @@ def names() -> list[str]:
 
 
 @cache
-def load(*, with_flags: bool = True, test_clock: bool = False) -> Mapping[str, Script]:
-    """Every script by name. With `test_clock` the shard's key `clock` is the time, for tests that need to set it."""
-    replaced = {"lib/clock": "lib/clock_for_tests"} if test_clock else {}
-    return {name: Script(name, _once(_link(name, replaced)), with_flags=with_flags) for name in names()}
+def load(*, with_flags: bool = True, test_clock: bool = False, read: Read = source) -> Mapping[str, Script]:
+    """Every script by name, of the sources that `read` gives.
+
+    With `test_clock` the shard's key `clock` is the time, for tests that need to set it.
+    """
+
+    def reading(name: str) -> str:
+        return read("lib/clock_for_tests" if test_clock and name == "lib/clock" else name)
+
+    return {name: Script(name, _once(_link(name, reading)), with_flags=with_flags) for name in names()}

@@ -164,6 +164,17 @@ async def test_what_was_not_used_comes_back_to_the_key_and_to_the_queue(shard):
     assert float((await shard.dump())["queue:shop"]["tokens"]) == 188
 
 
+async def test_what_was_not_used_lets_the_next_call_of_the_key_start_at_once(shop):
+    (attempt,) = await calls(shop, 1, cost=40)
+    await shop.add(1, "shop", key="a", cost=30)
+    assert (await shop.claim()).due_in_ms == 15_000
+
+    _, due_in_ms = await shop.settle([shop.ended(attempt, telling(shop.succeed, cost=5))])
+
+    assert due_in_ms == 0
+    assert len((await shop.claim()).attempts) == 1
+
+
 async def test_what_was_used_beyond_the_estimate_is_a_debt(shop):
     (attempt,) = await calls(shop, 1, cost=10)
     await shop.end(attempt, telling(shop.succeed, cost=70))

@@ -72,6 +72,18 @@ async def test_a_release_frees_its_slot(single):
     assert await taken(single) == []
 
 
+async def test_a_release_gives_the_token_of_its_key_back(shard):
+    await shard.configure("shop", per_key=KeyLimits(rate=Rate(1, 60_000, 1)))
+    await shard.add(1, "shop", key="a")
+    attempt = await shard.claim_one()
+    assert (await key_of(shard)).tokens == 0
+
+    await shard.jobs.release(0, [attempt])
+
+    assert (await key_of(shard)).tokens == 1
+    assert await taken(shard) == ["a"]
+
+
 async def test_a_lapsed_lease_frees_its_slot_when_the_leader_ends_it(single, clock):
     await single.add(2, "shop", key="a")
     await single.claim_one()

@@ -34,6 +34,14 @@ async def test_one_that_is_not_due_is_overtaken(shard, clock):
     assert await order(shard) == [later]
 
 
+async def test_one_that_is_given_up_makes_way_for_its_own_line(shard, clock):
+    await add(shard, 5, expires_ms=1000)
+    usual, low = await add(shard, 5, 9)
+    await clock.advance(1000)
+
+    assert [await order(shard, 1) for _ in range(3)] == [[], [usual], [low]]
+
+
 async def test_keys_take_turns_whatever_the_priorities_of_their_jobs(shard):
     await add(shard, *[0] * 6, key="a")
     (low,) = await add(shard, 9, key="b")

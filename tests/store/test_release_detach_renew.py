@@ -1,42 +1,11 @@
-"""What a replica says of the attempts it holds: renewed, detached, given back. Whoever is too late changes nothing."""
+"""What a replica says of the attempts it holds: renewed, detached, given back. Who may say so is in test_guards.py."""
 
 from dataclasses import astuple, replace
 
-import pytest
-
 from coordinator.domain.job import Tally
+from coordinator.domain.outcome import Beat
 
-STATES = ("fresh", "waiting", "snoozed", "running", "detached", "succeeded", "dead", "cancelled", "missing")
-GUARDS = {"current": (2, "now"), "older": (1, "old"), "older number": (1, "now"), "wrong nonce": (2, "forged")}
 SCRIPTS = ("renew", "detach", "release")
-
-
-async def bring(shard, clock, state):
-    """A job whose attempt 2, with the nonce `now`, was claimed by r1, brought to a state."""
-    await shard.add()
-    first = await shard.claim_one(request="old")
-    if state == "fresh":
-        await shard.jobs.release(0, [first])
-        return first
-    await shard.end(first, shard.retry)
-    await clock.advance(5000)
-    attempt = await shard.claim_one(request="now")
-    ending = {
-        "waiting": shard.retry,
-        "snoozed": shard.snooze,
-        "succeeded": shard.succeed,
-        "dead": shard.die,
-        "cancelled": shard.cancel,
-        "missing": shard.die,
-    }.get(state)
-    if state == "detached":
-        await shard.jobs.detach(0, [attempt])
-    elif ending:
-        await shard.end(attempt, ending)
-    if state == "missing":
-        await shard.delete(attempt.job_id)
-    await clock.advance(2000)
-    return attempt
 
 
 async def say(shard, script, rows, *, holder="r1"):
@@ -48,37 +17,6 @@ async def say(shard, script, rows, *, holder="r1"):
     kept = {"retention": shard.retention} if script == "release" else {}
     _, replies, *_ = await shard.run(f"{script}_jobs", told, **kept)
     return [reply.decode() for reply in replies]
-
-
-def cells():
-    for script in SCRIPTS:
-        for state in STATES:
-            for guard in GUARDS:
-                is_taken = guard == "current" and (state == "running" or (state == "detached" and script != "renew"))
-                yield pytest.param(script, state, guard, is_taken, id=f"{script}-{state}-{guard.replace(' ', '_')}")
-
-
-@pytest.mark.parametrize(("script", "state", "guard", "is_taken"), list(cells()))
-async def test_only_the_running_attempt_is_touched(shard, clock, script, state, guard, is_taken):
-    attempt = await bring(shard, clock, state)
-    before = await shard.dump()
-
-    (reply,) = await say(shard, script, [(attempt.job_id, *GUARDS[guard])])
-
-    taken = {"renew": "renewed", "detach": "detached", "release": "released"}[script]
-    refused = "gone" if script == "renew" else "stale"
-    assert reply == (taken if is_taken else refused)
-    if not is_taken:
-        assert await shard.dump() == before
-
-
-async def test_another_holder_does_not_renew(shard, clock):
-    attempt = await bring(shard, clock, "running")
-    before = await shard.dump()
-
-    assert await shard.renew(0, [attempt], holder="r2", lease_ms=9000) == {attempt.job_id}
-
-    assert await shard.dump() == before
 
 
 async def test_a_lease_is_renewed_from_now_on(shard, clock):
@@ -178,8 +116,24 @@ async def test_what_is_released_is_as_if_never_taken(shard, clock):
     assert (await shard.claim_one()).tally == Tally(1)
 
 
+async def test_what_was_told_of_a_released_attempt_is_not_taken_for_the_next_ones(shard, clock):
+    """Else the next one would wait for its deadline when its replica dies, as if its function had been heard of."""
+    attempt = await shard.run_one()
+    await shard.jobs.beat(attempt.job_id, None, "", Beat())
+    await shard.jobs.detach(0, [attempt], ["202"])
+    await shard.jobs.release(0, [attempt])
+    await shard.claim()
+    await clock.advance(shard.lease_ms)
+
+    (found,) = await shard.jobs.expired(0)
+
+    assert (found.kind, found.answered) == ("lost", "")
+
+
 async def test_a_released_retry_is_a_retry_again(shard, clock):
-    attempt = await bring(shard, clock, "running")
+    await shard.end(await shard.run_one(), shard.retry)
+    await clock.advance(5000)
+    attempt = await shard.claim_one()
 
     await shard.jobs.release(0, [attempt])
 

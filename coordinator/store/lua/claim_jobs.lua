@@ -84,12 +84,13 @@ end
 local put_off_left = 200
 
 -- Returns how many were taken of one line, and what stopped it: "heavy" when the claim is full of bytes, "lane" or "queue"
--- when one of them cannot pay.
+-- when one of them cannot pay, and "lane" as well when the line was not looked through.
 local function claim_from_line(lane, priority, want)
   local line = waiting_key(lane.name, priority)
   local gone, taken, stop = {}, 0, nil
   local most = want + (open_circuits(lane.queue) and put_off_left or 0)
-  for _, id in ipairs(redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, most)) do
+  local ids = redis.call("ZRANGEBYSCORE", line, "-inf", now, "LIMIT", 0, most)
+  for _, id in ipairs(ids) do
     if taken >= want then break end
     local field = fields_of(id)
     local opens_at = field.spec and circuit_instant(lane.queue, field.worker)
@@ -113,6 +114,8 @@ local function claim_from_line(lane, priority, want)
     redis.call("ZREM", line, unpack(gone))
     if is_spread(lane.name, priority) then redis.call("ZREM", spread_key(lane.queue.name), unpack(gone)) end
   end
+  -- Behind those that were given up or put off others may be due, which go before the next line.
+  if #ids == most and taken < want then stop = stop or "lane" end
   return taken, stop
 end
 
