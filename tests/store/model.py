@@ -77,7 +77,9 @@ class Job:
     def is_made_up(self, number, nonce):
         """Names an attempt that there never was."""
         last = self.last_attempt
-        return number is not None and (number > last or (number == last and nonce not in ("", self.nonce)))
+        return number is not None and (
+            number > last or (number == last and self.nonce and nonce not in ("", self.nonce))
+        )
 
     def answer(self, settlement, number, nonce, lapsed, now):
         """What settle_jobs has to say: nothing new of what is in the log already."""

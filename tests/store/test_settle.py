@@ -7,9 +7,10 @@ from tests.store.model import purge_at
 
 # What each ending (columns) of an attempt (second column) answers for a job in each state (first column).
 #
-# The job has failed once, as attempt 1 with nonce `old`; its current attempt is 2 with nonce `now`. `fresh` was never
-# called. ok > state is taken; same = already_recorded; stale = stale_receipt; none = job_not_found. What was said of an
-# attempt once, as the log tells, is no news when it is said again, however many attempts followed.
+# The job has failed once, as attempt 1 with nonce `old`; its current attempt is 2 with nonce `now`, which was given
+# back unsent or has come to the state that is named. `fresh` was never called. ok > state is taken; same =
+# already_recorded; stale = stale_receipt; none = job_not_found. What was said of an attempt once, as the log tells, is
+# no news when it is said again, however many attempts followed.
 TABLE = """
 state      attempt       succeed         retry         snooze        die       cancel
 running    current       ok>succeeded    ok>waiting    ok>waiting    ok>dead   ok>cancelled
@@ -31,6 +32,10 @@ snoozed    by number     ok>succeeded    stale         same          stale     s
 snoozed    unnamed       ok>succeeded    stale         same          stale     stale
 snoozed    older number  ok>succeeded    same          stale         same      stale
 snoozed    older         ok>succeeded    same          stale         same      stale
+given back older         ok>succeeded    same          stale         same      stale
+given back older number  ok>succeeded    same          stale         same      stale
+given back unnamed       ok>succeeded    stale         stale         stale     stale
+given back current       stale           stale         stale         stale     stale
 fresh      unnamed       stale           stale         stale         stale     stale
 fresh      by number     stale           stale         stale         stale     stale
 released   current       stale           stale         stale         stale     stale
@@ -93,6 +98,8 @@ async def bring(shard, clock, state):
         }.get(state)
         if ending:
             await shard.end(attempt, ending)
+        elif state == "given back":
+            await shard.jobs.release(0, [attempt])
     await clock.advance(200)
     return job_id
 

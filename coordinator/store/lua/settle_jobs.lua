@@ -50,11 +50,12 @@ local function is_logged(row)
   return false
 end
 
--- Whether a success names an attempt that there never was: a number to come, or the last one with another nonce.
+-- Whether a success names an attempt that there never was: a number to come, or the last one with another nonce. That of
+-- the last is known no more than those of older ones when the next was given back.
 local function is_made_up(job, row)
   if row.attempt == "" then return false end
   local last, given = last_attempt(job), tonumber(row.attempt)
-  return given > last or (given == last and row.nonce ~= "" and row.nonce ~= job.nonce)
+  return given > last or (given == last and job.nonce ~= "" and row.nonce ~= "" and row.nonce ~= job.nonce)
 end
 
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
