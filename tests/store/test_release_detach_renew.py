@@ -5,6 +5,7 @@ from dataclasses import astuple, replace
 import pytest
 
 from coordinator.domain.job import Tally
+from coordinator.domain.outcome import Beat
 
 STATES = ("fresh", "waiting", "snoozed", "running", "detached", "succeeded", "dead", "cancelled", "missing")
 GUARDS = {"current": (2, "now"), "older": (1, "old"), "older number": (1, "now"), "wrong nonce": (2, "forged")}
@@ -176,6 +177,18 @@ async def test_what_is_released_is_as_if_never_taken(shard, clock):
     del after["deadlines"]
     assert after == before
     assert (await shard.claim_one()).tally == Tally(1)
+
+
+async def test_what_was_heard_meanwhile_is_not_taken_to_be_said_of_the_next_attempt(shard, clock):
+    attempt = await shard.run_one()
+    # Without a token it is of the current attempt: a function of an earlier one may send it.
+    await shard.jobs.beat(attempt.job_id, None, "", Beat(progress=40))
+
+    await shard.jobs.release(0, [attempt])
+
+    await shard.claim_one()
+    await clock.advance(shard.lease_ms)
+    assert [found.kind for found in await shard.jobs.expired(0)] == ["lost"]
 
 
 async def test_a_released_retry_is_a_retry_again(shard, clock):

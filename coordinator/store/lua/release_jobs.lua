@@ -30,7 +30,7 @@ for id, attempt, nonce in each_row(2, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
     drop_running(id, job.lane)
-    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "ends_at")
+    redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "ends_at", "heard")
     refund_job(job)
     job.attempt = job.attempt - 1
     redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt, "run_at", now)
