@@ -58,6 +58,13 @@ local function is_made_up(job, row)
   return given > last or (given == last and job.nonce ~= "" and row.nonce ~= "" and row.nonce ~= job.nonce)
 end
 
+-- Asked again at the end: its holder may only have been slow, and have renewed the lease since it was found, or its
+-- function may have told that it goes on, which leaves the lease as it was.
+local function has_lapsed(job)
+  if job.heard and job.deadline_at > now then return false end
+  return tonumber(redis.call("ZSCORE", running_key(job.queue), job.id)) <= now
+end
+
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
 local function refusal(job, row)
   if not job.state then return "job_not_found" end
@@ -69,9 +76,7 @@ local function refusal(job, row)
   if not is_running_as(job, row.attempt, row.nonce) then
     return job.state == "waiting" and was_said and "already_recorded" or "stale_receipt"
   end
-  if row.lapsed ~= "" and tonumber(redis.call("ZSCORE", running_key(job.queue), job.id)) > now then
-    return "stale_receipt" -- Its holder was only slow, and has renewed the lease since.
-  end
+  if row.lapsed ~= "" and not has_lapsed(job) then return "stale_receipt" end
 end
 
 local function heed(job, row)
