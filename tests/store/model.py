@@ -110,7 +110,9 @@ class Job:
     def is_made_up(self, number, nonce):
         """Names an attempt that there never was."""
         last = self.last_attempt
-        return number is not None and (number > last or (number == last and nonce not in ("", self.nonce)))
+        return number is not None and (
+            number > last or (number == last and self.nonce and nonce not in ("", self.nonce))
+        )
 
     def answer(self, settlement, number, nonce, lapsed, now):
         """What settle_jobs has to say: nothing new of what is in the log already."""
@@ -130,7 +132,8 @@ class Job:
             return "stale_receipt" if self.is_made_up(number, nonce) else "ok"
         if not self.is_running_as(number, nonce):
             return "already_recorded" if said and self.state == "waiting" else "stale_receipt"
-        return "stale_receipt" if lapsed and self.score > now else "ok"
+        goes_on = self.score > now or (self.heard and self.deadline_at > now)
+        return "stale_receipt" if lapsed and goes_on else "ok"
 
     def ending(self, settlement, now):
         """The verb and the reason, as the job itself overrules them: it was to be stopped, or tried for long enough."""

@@ -2,7 +2,10 @@
 
 from dataclasses import astuple
 
+import pytest
+
 from coordinator.domain.job import Tally
+from coordinator.domain.outcome import Beat
 
 
 async def expired(shard, limit=100):
@@ -79,6 +82,24 @@ async def test_a_renewed_lease_is_waited_for(shard, clock):
 
     assert await expired(shard) == ([], 6000)
     assert (await shard.dump())["deadlines"] == {"default": clock.now + 6000}
+
+
+@pytest.mark.parametrize("kind", ["lost", "timeout"])
+async def test_one_that_goes_on_after_all_is_not_ended(shard, clock, kind):
+    attempt = await shard.run_one()
+    await clock.advance({"lost": shard.lease_ms, "timeout": shard.timeout_ms}[kind])
+    (found,) = await shard.jobs.expired(0)
+    assert found.kind == kind
+
+    # Between the two steps of its end its function tells that it needs longer.
+    assert (await shard.jobs.beat(attempt.job_id, 1, attempt.nonce, Beat(extend_ms=30_000))).reply == "ok"
+
+    assert await shard.end(found.attempt, shard.lost, lapsed=True) == ("stale_receipt", "running")
+    assert await shard.jobs.expired(0) == []
+    await clock.advance(30_000)
+    (found,) = await shard.jobs.expired(0)
+    assert found.kind == "timeout"
+    assert await shard.end(found.attempt, shard.retry, lapsed=True) == ("ok", "waiting")
 
 
 async def test_no_more_than_the_limit_and_every_queue_in_turn(shard, clock):

@@ -410,6 +410,18 @@ async def test_a_tick_that_cannot_be_fired_stays_due(shard, clock):
     assert (await the_due(shard)).tick == clock.now
 
 
+async def test_an_edit_leaves_a_tick_due_that_was_put_off(shard, clock):
+    await put(shard, clock.now)
+    found = await the_due(shard)
+    await shard.store.schedules.put_off(found, clock.now + 600_000)
+    stored = await shard.store.schedules.read(ID)
+    assert stored.next_at == found.tick
+
+    await put(shard, stored.next_at, schedule=msgspec.structs.replace(HOURLY, misfire="all"))
+
+    assert (await the_due(shard)).tick == found.tick
+
+
 async def test_one_that_goes_on_after_all_is_not_deleted_as_ended(shard, clock):
     await put(shard, None)
     await clock.advance(7 * 86_400_000)

@@ -37,6 +37,15 @@ async def test_a_success_of_the_first_call_leaves_the_job_and_one_entry(shard, c
     }
 
 
+async def test_a_success_counts_after_the_attempt_behind_it_was_given_back(shard, clock):
+    first = await shard.run_one()
+    await shard.end(first, shard.retry)
+    await clock.advance(shard.retry.delay_ms)
+    await shard.jobs.release(0, (await shard.claim()).attempts)
+
+    assert await shard.end(first, shard.succeed) == ("ok", "succeeded")
+
+
 async def test_a_retry_waits_again_with_the_attempt_spent(shard, clock):
     attempt = await shard.run_one()
     await clock.advance(300)

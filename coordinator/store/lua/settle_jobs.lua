@@ -51,11 +51,19 @@ local function is_logged(row)
   return false
 end
 
--- Whether a success names an attempt that there never was: a number to come, or the last one with another nonce.
+-- Whether a success names an attempt that there never was: a number to come, or the last one with another nonce. That of
+-- the last is known no more than those of older ones when the next was given back.
 local function is_made_up(job, row)
   if row.attempt == "" then return false end
   local last, given = last_attempt(job), tonumber(row.attempt)
-  return given > last or (given == last and row.nonce ~= "" and row.nonce ~= job.nonce)
+  return given > last or (given == last and job.nonce ~= "" and row.nonce ~= "" and row.nonce ~= job.nonce)
+end
+
+-- Asked again at the end: its holder may only have been slow, and have renewed the lease since it was found, or its
+-- function may have told that it goes on, which leaves the lease as it was.
+local function has_lapsed(job)
+  if job.heard and job.deadline_at > now then return false end
+  return tonumber(redis.call("ZSCORE", running_key(job.queue), job.id)) <= now
 end
 
 -- Nil when the row may be applied. `lapsed` is set when only the clock speaks against the attempt.
@@ -69,9 +77,7 @@ local function refusal(job, row)
   if not is_running_as(job, row.attempt, row.nonce) then
     return job.state == "waiting" and was_said and "already_recorded" or "stale_receipt"
   end
-  if row.lapsed ~= "" and tonumber(redis.call("ZSCORE", running_key(job.queue), job.id)) > now then
-    return "stale_receipt" -- Its holder was only slow, and has renewed the lease since.
-  end
+  if row.lapsed ~= "" and not has_lapsed(job) then return "stale_receipt" end
 end
 
 local function heed(job, row)

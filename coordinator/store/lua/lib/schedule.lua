@@ -17,11 +17,12 @@ local function set_next(id, next_at)
   redis.call("ZADD", schedules_key, next_at, id)
 end
 
--- The tick that is due at the earliest: the score, unless that only says when to look again. Nil when there is none.
-local function tick_of(id)
-  local put_off = redis.call("HGET", schedule_key(id), "put_off_tick")
-  return tonumber(put_off or redis.call("ZSCORE", schedules_key, id) or nil)
+-- The tick that is to come or due, as text: the score, unless that only says when to look again. False when there is none.
+local function tick_text(id)
+  return redis.call("HGET", schedule_key(id), "put_off_tick") or redis.call("ZSCORE", schedules_key, id)
 end
+
+local function tick_of(id) return tonumber(tick_text(id) or nil) end
 
 -- Whether a schedule is still as it was when somebody found that tick due.
 local function is_due_as(id, tick, version)
@@ -34,5 +35,5 @@ local function schedule_view(id)
   local fields = redis.call("HGETALL", schedule_key(id))
   if #fields == 0 then return nil end
   local held = redis.call("HGET", held_key(id), "id")
-  return { id, redis.call("ZSCORE", schedules_key, id) or "inf", held or "", fields }
+  return { id, tick_text(id) or "inf", held or "", fields }
 end
