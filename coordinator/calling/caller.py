@@ -58,8 +58,8 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Call:
     """What is to be sent, and where. `headers` are the worker's own.
 
-    `message_id` names this call (`<job id>:<number of the call>`): by the standard a receiver may drop an id that it
-    has seen, so a retry needs a new one. `idempotency_key` names the job and stays. `timeout_s` bounds it all.
+    `message_id` names this call (`<job id>:<number of the call>:<nonce>`): by the standard a receiver may drop an id
+    that it has seen, so a retry needs a new one. `idempotency_key` names the job and stays. `timeout_s` bounds it all.
     """
 
     url: str

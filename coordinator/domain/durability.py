@@ -3,13 +3,14 @@
 ```
             a crash of     a crash of        the loss of
             the server     its machine       its machine
-local       kept           the last second   what was not replicated yet
+local       kept **        the last second   what was not replicated yet
 fsync       kept           kept              what was not replicated yet
 replicated  kept           kept *            kept *
 ```
 
-`local` trusts the append-only file that is written once a second. `*` unless the replica that knows it is lost in the
-same moment, or another replica, that does not, is the one that is promoted.
+`local` trusts the append-only file that is written through once a second. `**` unless the disk is so slow that it is
+not done with the second before: the server puts off writing at all then, for two seconds at the most. `*` unless the
+replica that knows it is lost in the same moment, or another replica, that does not, is the one that is promoted.
 """
 
 from collections.abc import Iterator

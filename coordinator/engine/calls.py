@@ -36,7 +36,8 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
 
     The message id is new with every call and the same when one call is repeated by a proxy, as the Standard Webhooks
     specification wants it: a receiver may drop what it has seen. It counts calls, not attempts, because an attempt that
-    was throttled is called again under its own number.
+    was throttled is called again under its own number; and it has the claim's nonce, because a failover may lose a
+    claim, and then its number is given again.
     """
     spec = attempt.spec
     body = CallBody(
@@ -58,7 +59,7 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         url=worker.url,
         headers=worker.headers,
         body=_encoder.encode(body),
-        message_id=f"{attempt.job_id}:{attempt.tally.calls}",
+        message_id=f"{attempt.job_id}:{attempt.tally.calls}:{attempt.nonce}",
         idempotency_key=attempt.job_id,
         timeout_s=spec.timeout_ms / 1000,
         ack=worker.ack,

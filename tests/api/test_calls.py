@@ -79,9 +79,12 @@ async def test_the_headers_name_the_message_and_the_job(api: Api, function: Func
     function.replies(Reply(500), SUCCESS)
     job_id = await api.enqueue("a", backoff={"type": "fixed", "base": 0})
 
-    first, second = (call.headers for call in await function.called(2))
+    calls = await function.called(2)
+    first, second = (call.headers for call in calls)
 
-    assert [call["webhook-id"] for call in (first, second)] == [f"{job_id}:1", f"{job_id}:2"]
+    assert [call["webhook-id"] for call in (first, second)] == [
+        f"{job_id}:{call.body['token'].replace('.', ':')}" for call in calls
+    ]
     assert [call["idempotency-key"] for call in (first, second)] == [job_id, job_id]
     assert abs(int(first["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 10
     assert (first["content-type"], first["x-key"], first["user-agent"]) == ("application/json", "s3cret", "mine")
@@ -245,7 +248,8 @@ async def test_a_function_at_its_limit_costs_no_attempt(api: Api, function: Func
     first, second = function.calls
     assert (first.body["attempt"], second.body["attempt"]) == (1, 1)
     # A receiver that drops what it has seen must not drop the second call.
-    assert [call.headers["webhook-id"] for call in (first, second)] == [f"{job_id}:1", f"{job_id}:2"]
+    ids = [call.headers["webhook-id"].rpartition(":")[0] for call in (first, second)]
+    assert ids == [f"{job_id}:1", f"{job_id}:2"]
     assert instant(job["startedAt"]) - instant(entry["finishedAt"]) >= wait
     assert [(entry["attempt"], entry["outcome"]) for entry in job["attempts"]] == [(1, "throttled"), (1, "success")]
 
