@@ -6,7 +6,7 @@ and may pass at any moment; a job that waits may be due at any moment. Left out 
 what is no change of the job (a refusal's word, circuits, the outbox), edits, the purge, and `expiresIn`. A receipt is
 decided and applied in one step: what it is decided by cannot change while its attempt is the current one.
 
-test_scripts_agree.py holds the scripts themselves to this.
+tests/store/test_proof_agrees.py holds the scripts themselves to this.
 
 `failures` and `losses` are kept by no script: they count how attempts really ended, for what must hold to be asked.
 """
