@@ -34,11 +34,10 @@ class OneFailure(Scripts):
 
 
 LIVES = [
-    (Scripts, Left(forgeries=1)),
     (Scripts, Left(releases=1)),
     (Scripts, Left(snoozes=1)),
     (Scripts, Left(beats=1)),
-    (Scripts, Left(refusals=1, stops=1, cancels=1)),
+    (Scripts, Left(refusals=1, stops=1, cancels=1, forgeries=1)),
     (OneLoss, Left(retries=1)),
     (OneFailure, Left(failovers=1)),
 ]
