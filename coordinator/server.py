@@ -25,6 +25,9 @@ from coordinator.settings import Settings
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+KEEP_ALIVE_S = 75
+"""Longer than proxies and clients keep an idle connection: the one who closes it must not be the one who is sent to."""
+
 LOOKUPS = 64
 """Threads, made as they are needed."""
 
@@ -74,7 +77,14 @@ async def serve(
     """
     # Names are looked up in threads, and one name server that does not answer must not hold up the others' calls.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup"))
-    config = uvicorn.Config(app, log_config=None, lifespan="on", access_log=False, timeout_graceful_shutdown=30)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan="on",
+        access_log=False,
+        timeout_graceful_shutdown=30,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     server = _Server(config, replica, meanwhile)
     await server.serve(sockets=[listener])
     return server.started and server.went_well
