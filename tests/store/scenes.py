@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from coordinator.domain.queue import KeyLimits
+from coordinator.domain.queue import KeyLimits, Rate, Retention
 from tests.store.machine import PlainMachine, named
+from tests.store.model import FINAL
 from tests.store.strategies import acts, endings, holders, lanes, traits, ways
 
 STEPS = 40
@@ -20,8 +21,9 @@ class StoreMachine(PlainMachine):
 
     def make_room(self, lane):
         """Nothing holds the lane back, so that the scene can be played."""
+        queue = lane.partition("#")[0]
         self.set_clock(self.horizon)
-        self.configure(lane.partition("#")[0])
+        self.configure(queue, retention=self.settings[queue].get("retention", {}))
         self.configure_lane(lane, "resume")
         self.configure_lane(lane, "reset")
 
@@ -130,15 +132,40 @@ class StoreMachine(PlainMachine):
                 self.change("cancel", rival, f"u{self.requests - 1}")
             self.change(verb, job_id, f"u{self.requests}")
 
-    @rule(lane=lanes, ending=st.sampled_from(["succeed", "die", "cancel"]))
-    def jobs_that_have_ended_grow_old(self, lane, ending):
+    @rule(lane=lanes, verb=st.sampled_from(sorted(FINAL)), count=st.sampled_from([1, 100]))
+    def jobs_that_have_ended_grow_old(self, lane, verb, count):
+        self.make_room(lane)
+        self.configure(lane.partition("#")[0], retention={FINAL[verb]: Retention(5000, count)})
         self.enqueue(lane, 3, 0, 60_000)
         for job_id in self.claim("r1", 8)[0]:
             self.set_clock(self.now + 700)
-            self.settle(job_id, None, "", ending)
+            self.settle(job_id, None, "", verb)
         purges = self.do(self.shard.dump()).get("purges", {})
         self.set_clock(max(self.now, int(min(purges.values(), default=0))))
         self.the_leader_purges()
+
+    @rule(lane=lanes, overlap=st.sampled_from(["queue", "queue", "skip", "cancel"]), what=acts)
+    def a_schedule_fires_while_a_run_lives(self, lane, overlap, what):
+        self.make_room(lane)
+        self.fire("cancel", lane, 1)
+        for job_id in self.claim("r1", 8)[0]:
+            self.act(what, job_id, self.jobs[job_id].attempt, self.jobs[job_id].nonce, "r1")
+        for again in (overlap, "queue"):
+            self.fire(again, lane, 1)
+        for job_id in sorted(self.live()):
+            self.requests += 1
+            self.settle(job_id, None, "", "succeed")
+            self.change("cancel", job_id, f"u{self.requests}")
+
+    @rule(lane=lanes, burst=st.integers(1, 3), cost=st.integers(2, 3), what=acts)
+    def calls_cost_more_than_there_is(self, lane, burst, cost, what):
+        rate = Rate(1, 1000, burst)
+        queue, _, key = lane.partition("#")
+        self.make_room(lane)
+        self.configure(queue, **({"per_key": KeyLimits(rate=rate)} if key else {"rate": rate}))
+        self.enqueue(lane, 2, 0, 60_000, f"cost {cost}")
+        for job_id in self.claim("r1", 8)[0]:
+            self.act(what, job_id, self.jobs[job_id].attempt, self.jobs[job_id].nonce, "r1")
 
     @rule(lane=lanes, what=acts)
     def a_slot_is_freed(self, lane, what):
