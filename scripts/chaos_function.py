@@ -199,7 +199,7 @@ class Function:
     async def _report(self, call: Call, what: str) -> None:
         token = {"forged": f"{call.token.partition('.')[0]}.{secrets.token_urlsafe(9)}"}.get(what, call.token)
         if what == "foreign":
-            # Of an older attempt a success counts whatever its nonce: that is not kept.
+            # Of an older attempt a success counts whatever its nonce, which is not kept.
             attempt, nonce = call.token.split(".", 1)
             others = (other.split(".", 1) for job, other in self._tokens if job != call.job)
             token = next((f"{at}.{of}" for at, of in others if int(at) >= int(attempt) and of != nonce), "99.other")
@@ -212,4 +212,4 @@ class Function:
         if answer is not None and answer.status == HTTPStatus.OK and answer.body["accepted"]:
             self._record.acknowledge(call.job, answer.body["state"])
             if not is_true:
-                self._record.wrong.append(f"{call.job}: a receipt with a wrong token was accepted: {told}")
+                call.was_believed = True

@@ -56,6 +56,8 @@ class Call:
     done: float | None = None
     said_success: bool = False
     said_final: bool = False
+    was_believed: bool = False
+    """A receipt with a token that is not its own was accepted."""
     via: set[str] = field(default_factory=set)
     receipts: list[str] = field(default_factory=list)
 

@@ -111,6 +111,9 @@ class Verdict:
     def _judge_calls(self, job: str, calls: list[Call]) -> None:
         if len({(call.number, call.token) for call in calls}) < len(calls):
             self._blame(job, "was called twice under one id")
+        # A success that names an attempt which another has followed counts whatever its nonce, which is not kept.
+        if calls[-1].was_believed:
+            self._blame(job, "was settled by a receipt with a wrong token")
         for before, call in itertools.pairwise(calls):
             fault = self._fault_of(before, call)
             # A claim that Redis has forgotten is made again under its number.

@@ -52,6 +52,13 @@ def test_each_further_call_needs_a_cause_of_its_own():
     assert _judge(failed).wrong[0] == f"{JOB} call 3 has no cause"
 
 
+def test_a_receipt_with_a_wrong_token_that_was_believed_is_found():
+    call = _call(1, at=10)
+    call.was_believed = True
+
+    assert _judge([call]).wrong[0] == f"{JOB} was settled by a receipt with a wrong token"
+
+
 def test_a_call_that_is_made_twice_is_found_unless_redis_forgot_its_claim():
     fault = Fault("primary killed", "*", 10, 12)
     twice, anew = ([_call(1, at=10, token="1.a"), _call(1, at=11, token=token)] for token in ("1.a", "1.b"))
