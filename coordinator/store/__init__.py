@@ -6,7 +6,8 @@ by a few classes whose methods carry the scripts' verbs:
 ```
 JobStore        enqueue ▸ claim ▸ renew ▸ detach │ release │ settle ▸ purge      read, list, delete
 QueueStore      configure, read            WorkerStore     put, read, delete
-ScheduleStore   put, due, fire, delete     LeadershipStore register, hold, resign
+ScheduleStore   put, due, fire, delete     LeadershipStore register, hold, resign, roster
+CapacityStore fills                        Checkup         check, mend
 ```
 
 Every script may be repeated with the same arguments: a lost reply costs a second look, never a second job.
