@@ -99,6 +99,10 @@ class Invalid(Refusal):
         self.message = message
 
 
+NOT_CONFIRMED = "not_confirmed"
+"""The code of a change that was made, and that neither the disk nor a replica has confirmed in time."""
+
+
 class StoreUnavailable(Refusal):
     """Redis cannot take this now; the caller may repeat it after `retry_after_s`."""
 
@@ -106,7 +110,7 @@ class StoreUnavailable(Refusal):
     title = "Store unavailable"
 
     def __init__(self, code: str, detail: str, retry_after_s: int = 1) -> None:
-        """`code` is `redis_unavailable` or `memory_limit`."""
+        """`code` is `redis_unavailable`, `memory_limit` or `not_confirmed`."""
         super().__init__(code, detail)
         self.retry_after_s = retry_after_s
 

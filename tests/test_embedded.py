@@ -175,7 +175,7 @@ def test_an_orphan_is_ended_at_the_next_start(
     serve: Callable[[], EmbeddedServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Where the kernel does not end it, it would write the same file."""
-    monkeypatch.setattr(embedded, "_die_with", lambda parent: None)
+    monkeypatch.setattr(embedded, "die_with_parent", lambda: None)
     orphan = serve()
     orphan.start()
     with client_of(orphan) as client:

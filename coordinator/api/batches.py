@@ -64,6 +64,7 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
     if asked.atomic:
         _refuse_unless_whole(replica, made)
     new_id = replica.intake.new_id(_home_of(jobs, idempotency))
+    replica.intake.check_room([new_id, *(job.id for job in jobs)])
     batch_id, was_replayed = await replica.store.batches.create(new_id, batch, idempotency)
     is_over = was_replayed and (await replica.store.batches.read(batch_id)).completed_at is not None
     jobs = [_in_batch(job, batch_id, put_off_ms=_PUT_OFF_MS if is_over else 0) for job in jobs]

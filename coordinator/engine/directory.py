@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from weakref import WeakValueDictionary
 
 from coordinator.domain.queue import QueueDefaults
 from coordinator.domain.worker import ENTRY_POINT, Worker
@@ -32,6 +33,7 @@ class Directory:
         self._read_at = float("-inf")
         self._changes = 0
         self._lock = asyncio.Lock()
+        self._reading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, name: str) -> Worker | None:
         """The worker that serves this name, None if none does. Raises `StoreUnavailable` before the first read."""
@@ -41,10 +43,11 @@ class Directory:
         return known.get(name) or known.get(ENTRY_POINT) or self._default
 
     async def defaults_of(self, queue: str) -> QueueDefaults:
-        """What jobs of this queue have that name none themselves. Raises `StoreUnavailable`."""
+        """What jobs of this queue have that name none themselves. Raises `StoreUnavailable` before its first read."""
         known = self._defaults.get(queue)
         if known is None or time.monotonic() - known[0] > _FRESH_S:
-            async with self._lock:
+            # A queue whose server does not answer holds up those who ask for it, and nobody else.
+            async with self._reading.setdefault(queue, asyncio.Lock()):
                 known = self._defaults.get(queue)
                 if known is None or time.monotonic() - known[0] > _FRESH_S:
                     known = await self._read_defaults(queue)

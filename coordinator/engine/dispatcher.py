@@ -28,7 +28,7 @@ from coordinator.engine.directory import Directory
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
 from coordinator.engine.settler import Settler, token_of
-from coordinator.errors import StoreUnavailable
+from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class Dispatcher:
         self._due: dict[int, float] = {}
         self._claims: dict[int, asyncio.Task[None]] = {}
         self._reserved = 0
+        self._away: set[int] = set()
         self._requests: dict[int, str] = {}
         self._unsent: set[tuple[str, str]] = set()
         self._changed = asyncio.Event()
@@ -156,8 +157,9 @@ class Dispatcher:
     def _begin_claim(self, shard: int) -> None:
         # Taken out first: a wake that comes while the claim is under way must not be lost.
         del self._due[shard]
-        # No more than a share: a claim that waits for its server, which is away, must leave slots for the others.
-        limit = min(self.free_slots, BATCH_LIMIT, max(1, self._limits.max_calls // _SHARE))
+        # A share, or one if its server was away: claims that wait for theirs are to leave room for the others.
+        share = 1 if shard in self._away else max(1, self._limits.max_calls // _SHARE)
+        limit = min(self.free_slots, BATCH_LIMIT, share)
         self._reserved += limit
         self._claims[shard] = asyncio.create_task(self._claim(shard, limit))
         self._claims[shard].add_done_callback(lambda task: self._end_claim(shard, task))
@@ -179,11 +181,13 @@ class Dispatcher:
             )
         except StoreUnavailable as error:
             log.warning("claiming failed", extra={"shard": shard, "error": error.code})
+            self._away.add(shard)
             self.wake(shard, int(_PAUSE_S * 1000))
             return
         finally:
             self._reserved -= limit
         del self._requests[shard]
+        self._away.discard(shard)
         if self._is_stopping:
             with contextlib.suppress(StoreUnavailable):  # Then their leases lapse.
                 await self._jobs.release(shard, claim.attempts)
@@ -258,7 +262,11 @@ class Dispatcher:
         while True:
             try:
                 await act()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                if error.code == NOT_CONFIRMED:
+                    # It was made, and nobody is told so: if a failover loses it, the function is called once more.
+                    log.warning("what a call came to is not safe yet", extra={"error": error.detail})
+                    return
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from coordinator.domain.durability import Durability, asked_durability
-from coordinator.errors import StoreUnavailable
+from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -67,7 +67,7 @@ class GroupCommit(Generic[Item, Answer]):
         try:
             while waiting:
                 error = await self._commit_group(place[0], self._next_group(waiting))
-                if isinstance(error, StoreUnavailable):
+                if isinstance(error, StoreUnavailable) and error.code != NOT_CONFIRMED:
                     # Those behind would wait as long for the same answer, each group after the other.
                     for _, future in waiting:
                         _fail(future, error)

@@ -52,7 +52,7 @@ class Headroom:
         except StoreUnavailable:
             return  # What cannot be reached refuses by itself.
         full = {shard: fill for fill in fills if fill.is_over(self._percent) for shard in fill.shards}
-        if bool(full) != bool(self._full):
+        if full.keys() != self._full.keys():
             if full:
                 worst = max(full.values(), key=lambda fill: fill.used / fill.most)
                 told = {"used": _mib(worst.used), "maxmemory": _mib(worst.most)}

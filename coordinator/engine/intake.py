@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +82,11 @@ class Intake:
         enqueued = await self._store.jobs.enqueue(shard, jobs, all_or_none=True)
         self._wake(shard, enqueued.due_in_ms)
         return enqueued.accepted
+
+    def check_room(self, ids: Iterable[str]) -> None:
+        """Refuse what is new where there is no room for all of it, before any is stored. Raises `StoreUnavailable`."""
+        for shard in self._store.jobs.by_shard(ids):
+            self._headroom.check(shard)
 
     async def open_batch(self, batch_id: str) -> str:
         """A batch that jobs can still join. Raises `NotFound`, and `Conflict` if it is complete."""

@@ -54,20 +54,20 @@ class Leadership:
 
     async def stop(self) -> None:
         """Hand everything over at once."""
-        with contextlib.suppress(StoreUnavailable):  # Then the locks lapse.
-            await self._store.unregister(self._replica)
-            for shard in sorted(self.led):
-                await self._store.resign(shard, self._replica)
-            await self._store.publish(CHANGED)
+        led = sorted(self.led)
         self.led.clear()
+        with contextlib.suppress(StoreUnavailable):  # Then it is missed when its time is over.
+            await self._store.unregister(self._replica)
+        await asyncio.gather(*(self._resign(shard) for shard in led))
+        with contextlib.suppress(StoreUnavailable):
+            await self._store.publish(CHANGED)
 
     async def _take_share(self) -> None:
         living = await self._store.register(self._replica, self._lock_ms)
         mine = share_of(self._replica, living, self._shards)
         given_up = self.led - mine
-        for shard in sorted(given_up):
-            self.led.discard(shard)
-            await self._store.resign(shard, self._replica)
+        self.led -= given_up
+        await asyncio.gather(*(self._resign(shard) for shard in sorted(given_up)))
         before = set(self.led)
         await asyncio.gather(*(self._take(shard) for shard in sorted(mine)))
         if self.led != before or given_up:
@@ -77,6 +77,10 @@ class Leadership:
         if given_up or not self._is_known:
             self._is_known = True
             await self._store.publish(CHANGED)
+
+    async def _resign(self, shard: int) -> None:
+        with contextlib.suppress(StoreUnavailable):  # Then its lock lapses.
+            await self._store.resign(shard, self._replica)
 
     async def _take(self, shard: int) -> None:
         try:

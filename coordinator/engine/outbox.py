@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
@@ -45,7 +46,8 @@ class Outbox:
     def notice(self, shard: int) -> None:
         """There is something to deliver."""
         if shard not in self._delivering:
-            task = asyncio.create_task(self._deliver_all(shard))
+            # Not in the context of the request that noticed it: what it asks for is for its own changes.
+            task = asyncio.create_task(self._deliver_all(shard), context=Context())
             self._delivering[shard] = task
             task.add_done_callback(lambda _: self._delivering.pop(shard, None))
 

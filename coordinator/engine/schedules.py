@@ -57,6 +57,7 @@ class Schedules:
     ) -> tuple[StoredSchedule, bool]:
         """Accept a schedule. Returns it, and whether this request was answered with it before. Raises `Invalid`."""
         new = await self.plan(schedule)
+        self._intake.check_room([new.id])
         put = await self._store.schedules.put(new, idempotency)
         if put.reply == "idempotency_mismatch":
             raise idempotency_mismatch()

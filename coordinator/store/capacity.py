@@ -26,12 +26,12 @@ class CapacityStore:
         self._connection = connection
 
     async def fills(self) -> list[Fill]:
-        """How full each primary is; nothing for an imitation in this process. Raises `StoreUnavailable`."""
+        """How full each primary is that answers; nothing for an imitation. Raises `StoreUnavailable`."""
         if self._connection.in_process:
             return []
         infos = await self._connection.infos("memory")
         shards = range(self._connection.shards)
-        homes = [await self._connection.servers.having(self._connection.root(shard)) for shard in shards]
+        homes = await self._connection.homes()
         return [
             Fill(
                 # What the server keeps for its replicas and its file does not count against its limit.

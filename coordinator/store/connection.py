@@ -9,6 +9,7 @@ says `acknowledged` is answered when a replica, or the disk, has confirmed what 
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 import time
@@ -38,7 +39,7 @@ from redis.exceptions import (
 )
 
 from coordinator.domain.durability import Durability, asked_durability
-from coordinator.errors import StoreUnavailable
+from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 from coordinator.store.scripts import Argument, Row, Script, load
 from coordinator.store.servers import Servers, ask
 
@@ -59,6 +60,9 @@ REDIRECTIONS = 5
 CONFIRM_LIMIT_MS = 1000
 """For a replica or the disk to confirm a change; less than `TRY_LIMIT_S`."""
 
+CONFIRMING_LIMIT = 8
+"""Changes that wait for their confirmation at a time: each holds a connection, and claims and leases need some too."""
+
 CONFIRMATIONS: dict[Durability, tuple[str | int, ...]] = {
     "local": (),
     "fsync": ("WAITAOF", 1, 0, CONFIRM_LIMIT_MS),
@@ -76,6 +80,9 @@ _AWAY = (
     TryAgainError,
     ClusterDownError,
 )
+
+SILENCE_LIMIT_S = 10.0
+"""After which a server that is listened to is asked whether it is still there."""
 
 SCAN_STEP = 500
 """Keys that the server looks at in one step of a scan: a tenth of a millisecond."""
@@ -120,6 +127,7 @@ class Connection:
         self.shards = shards
         self.durability: Durability = durability
         self.in_process = in_process
+        self._confirming = asyncio.Semaphore(CONFIRMING_LIMIT)
         self._scripts = load(with_flags=not in_process, test_clock=test_clock)
 
     def root(self, shard: int) -> str:
@@ -152,11 +160,12 @@ class Connection:
     async def _evaluate(
         self, sha: str, text: str, root: str, argv: list[Argument], confirm: _Confirmation | None = None
     ) -> Reply:
-        try:
-            reply: Reply = await self._execute(root, ("EVALSHA", sha, 1, root, *argv), confirm)
-        except NoScriptError:
-            # A restart or failover empties the script cache.
-            reply = await self._execute(root, ("EVAL", text, 1, root, *argv), confirm)
+        async with self._confirming if confirm else contextlib.nullcontext():
+            try:
+                reply: Reply = await self._execute(root, ("EVALSHA", sha, 1, root, *argv), confirm)
+            except NoScriptError:
+                # A restart or failover empties the script cache.
+                reply = await self._execute(root, ("EVAL", text, 1, root, *argv), confirm)
         return reply
 
     async def _execute(self, key: str, command: Sequence[Argument], confirm: _Confirmation | None = None) -> Any:  # noqa: ANN401 - what Redis answers depends on the command
@@ -184,14 +193,14 @@ class Connection:
 
     async def count_keys(self) -> int:
         """How many keys all primaries hold, those of others included."""
-        return sum([int(await self._ask(client, "DBSIZE")) for client in await self.servers.primaries()])
+        return sum([int(await self._ask(client, "DBSIZE")) for client in await self._primaries()])
 
     async def scan(self, pattern: str) -> AsyncIterator[list[bytes]]:
         """All keys of a pattern, some at a time, from one primary after the other.
 
         What is there all the while, and does not move to another, comes at least once.
         """
-        for client in await self.servers.primaries():
+        for client in await self._primaries():
             cursor = b"0"
             while True:
                 cursor, keys = await self._ask(client, "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP)
@@ -208,12 +217,34 @@ class Connection:
             raise _unavailable(error) from error
 
     async def infos(self, *sections: str) -> dict["Redis", dict[str, Any]]:
-        """What each primary says of itself."""
+        """What each primary says of itself, of those that answer. Raises `StoreUnavailable` if none does."""
+        clients = await self._primaries()
+        told = await asyncio.gather(*(self._info(client, *sections) for client in clients), return_exceptions=True)
+        errors = [info for info in told if isinstance(info, BaseException)]
+        if len(errors) == len(told):
+            raise errors[0]
+        return {client: info for client, info in zip(clients, told, strict=True) if not isinstance(info, BaseException)}
+
+    async def _info(self, client: "Redis", *sections: str) -> dict[str, Any]:
         try:
             async with asyncio.timeout(TRY_LIMIT_S):
-                return {client: await client.info(*sections) for client in await self.servers.primaries()}
+                info: dict[str, Any] = await client.info(*sections)
         except (RedisError, OSError) as error:
-            await self.servers.heed(error, None)
+            await self.servers.heed(error, client)
+            raise _unavailable(error) from error
+        return info
+
+    async def homes(self) -> list["Redis"]:
+        """The primary of each shard."""
+        try:
+            return [await self.servers.having(self.root(shard)) for shard in range(self.shards)]
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def _primaries(self) -> list["Redis"]:
+        try:
+            return await self.servers.primaries()
+        except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
     async def publish(self, channel: str, message: str) -> None:
@@ -238,15 +269,21 @@ class Connection:
                 raise _unavailable(error) from error
 
     async def next_message(self, pubsub: PubSub) -> str | None:
-        """The next message of a subscription, None if a minute passed without one. For use within `subscription`.
+        """The next message of a subscription, None after a silence. For use within `subscription`.
 
         The first is empty: the server confirms the subscription, and from here on nothing is missed.
         """
-        message = await pubsub.get_message(timeout=60)
+        message = await pubsub.get_message(timeout=SILENCE_LIMIT_S)
         if message is None:
-            return None
+            # A host that is gone closes no connection: it would be listened to for hours.
+            await pubsub.ping()
+            message = await pubsub.get_message(timeout=TRY_LIMIT_S)
+            if message is None:
+                raise RedisConnectionError("the server that is listened to does not answer")
         if message["type"] == "sunsubscribe":
             raise RedisConnectionError("the channel's slot has moved to another node")
+        if message["type"] == "pong":
+            return None
         return message["data"].decode() if message["type"] in ("message", "smessage") else ""
 
     async def close(self) -> None:
@@ -257,32 +294,25 @@ class Connection:
 async def _confirmed(client: "Redis", command: Sequence[Argument], confirm: _Confirmation) -> Any:  # noqa: ANN401 - see `_execute`
     """All on one connection, in one trip. Raises `StoreUnavailable` if it is not confirmed in time."""
     mark, root, wait = confirm.mark, confirm.root, confirm.wait
-    reply, marked, confirmed = await _together(client, command, ("EVALSHA", mark.sha, 1, root), wait)
-    if isinstance(reply, Exception):
-        raise reply
-    if isinstance(marked, NoScriptError):
-        marked, confirmed = await _together(client, ("EVAL", mark.text, 1, root), wait)
-    if isinstance(marked, Exception):
-        raise marked
-    if isinstance(confirmed, Exception) and not isinstance(confirmed, ResponseError):
+    async with client.pipeline(transaction=False) as pipeline:
+        for each in (command, ("EVAL", mark.text, 1, root), wait):
+            pipeline.execute_command(*each)
+        reply, marked, confirmed = await pipeline.execute(raise_on_error=False)
+    for answer in (reply, marked):
+        if isinstance(answer, Exception):
+            raise answer
+    if isinstance(confirmed, ResponseError):
+        needs = "fsync needs Redis 7.2 and appendonly yes" if wait[0] == "WAITAOF" else "replicated needs WAIT"
+        detail = f"The change was made, but this Redis cannot confirm it ({confirmed}): {needs}."
+        raise StoreUnavailable(NOT_CONFIRMED, detail)
+    if isinstance(confirmed, Exception):
         raise confirmed
     # WAITAOF tells of the primary and of the replicas apart.
-    count = confirmed[0] if isinstance(confirmed, list) else confirmed
-    if isinstance(count, ResponseError) or count < 1:
-        who = "The disk" if wait[0] == "WAITAOF" else "A replica"
-        why = f" ({count})" if isinstance(count, ResponseError) else ""
-        detail = f"{who} did not confirm it within {CONFIRM_LIMIT_MS} ms{why}; if it was made, it is not safe yet."
-        raise StoreUnavailable("not_confirmed", detail)
+    if (confirmed[0] if isinstance(confirmed, list) else confirmed) < 1:
+        who = "the disk" if wait[0] == "WAITAOF" else "a replica"
+        detail = f"The change was made, but is not safe yet: {who} has not confirmed it within {CONFIRM_LIMIT_MS} ms."
+        raise StoreUnavailable(NOT_CONFIRMED, detail)
     return reply
-
-
-async def _together(client: "Redis", *commands: Sequence[Argument]) -> list[Any]:
-    """What each came to; errors are among the answers."""
-    async with client.pipeline(transaction=False) as pipeline:
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-    return answers
 
 
 def _is_passing(error: Exception) -> bool:

@@ -7,9 +7,9 @@ bindings at its top are its signature: a line like
     -- Rows from ARGV[3], each: id, attempt, nonce
 
 makes `lease_ms` a keyword of the call, and `rows` a sequence of three-tuples; a missing, extra or misplaced input is an
-error that names the script. KEYS[1] is always the root that routes the call to its slot; it is a name, and never a key
-that exists. `-- flags: allow-oom` lets a script run when memory is full, and `-- acknowledged` says that somebody
-takes its answer for a promise.
+error that names the script. KEYS[1] is always the root that routes the call to its slot. That of a shard is a name,
+and never a key that exists. `-- flags: allow-oom` lets a script run when memory is full, and `-- acknowledged` says
+that somebody takes its answer for a promise.
 
 Why scripts and not Redis functions: functions are one library for the whole server, so in a rolling deploy the last
 replica to start would replace it under the others. A script's name is its hash.

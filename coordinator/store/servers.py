@@ -16,6 +16,7 @@ would send what belongs together on different connections, and refuse instead of
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,9 @@ _CONNECTIONS = 16
 
 _LOOK_LIMIT_S = 1.0
 """For one node of a cluster to tell who has which slots; then another one is asked."""
+
+_LOOK_AGAIN_S = 1.0
+"""After a slot has moved, all are looked up anew, no more often than this."""
 
 _PORTS = {"cluster": 6379, "sentinel": 26379}
 
@@ -137,6 +141,7 @@ class Cluster:
         self._ranges: list[tuple[int, int, Address]] = []
         self._moved: dict[int, Address] = {}
         self._is_known = False
+        self._looked_at = float("-inf")
         self._looking = asyncio.Lock()
 
     async def having(self, key: str) -> "Redis":
@@ -162,6 +167,8 @@ class Cluster:
             # Without a host it is the one that answered.
             host = error.host or (client.connection_pool.connection_kwargs["host"] if client else "")
             self._moved[error.slot_id] = (host, error.port)
+            # Where one slot has gone others may follow, to a node that is not known yet.
+            self._is_known = time.monotonic() - self._looked_at < _LOOK_AGAIN_S
             return True
         if isinstance(error, (RedisConnectionError, RedisTimeoutError, ClusterDownError, OSError)):
             self._is_known = False
@@ -208,8 +215,9 @@ class Cluster:
         self._nodes = list(dict.fromkeys(address_of(node) for _, _, *nodes in rows for node in nodes))
         self._moved.clear()
         self._is_known = True
-        for address in self._clients.keys() - {*self._nodes, *self._seeds}:
-            await self._clients.pop(address).aclose(close_connection_pool=True)
+        self._looked_at = time.monotonic()
+        for gone in [self._clients.pop(address) for address in self._clients.keys() - {*self._nodes, *self._seeds}]:
+            await gone.aclose(close_connection_pool=True)
 
 
 def open_servers(url: str, access: Access = Access()) -> Servers:

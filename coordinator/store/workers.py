@@ -18,7 +18,8 @@ class WorkerStore:
 
     async def put(self, name: str, worker: Worker) -> bool:
         """Register or replace a worker. Returns whether it is new."""
-        return bool(await self._connection.call("HSET", self._key, name, msgspec.json.encode(worker)))
+        _, known = await self._connection.run("put_worker", self._key, name=name, record=msgspec.json.encode(worker))
+        return not known
 
     async def read_all(self) -> dict[str, Worker]:
         """Every worker by name."""
@@ -29,4 +30,5 @@ class WorkerStore:
 
     async def delete(self, name: str) -> bool:
         """Forget a worker. Returns whether there was one."""
-        return bool(await self._connection.call("HDEL", self._key, name))
+        _, known = await self._connection.run("put_worker", self._key, name=name, record="")
+        return bool(known)

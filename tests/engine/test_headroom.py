@@ -66,8 +66,10 @@ async def test_a_full_server_is_seen_soon_and_what_runs_ends(start_replica, func
         return answer.status_code == 503 and answer.json()["code"] == "memory_limit"
 
     await eventually(is_refused, 5)
-    batch = await replica.client.post("/job/batch", json={"jobs": [{"worker": "new"}], "atomic": True})
-    assert (batch.status_code, batch.json()["code"]) == (503, "memory_limit")
+    for path, body in {"/job/batch": {"jobs": [{"worker": "new"}]}, "/job": {"worker": "new", "every": "1h"}}.items():
+        answer = await replica.client.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "memory_limit")
+    assert [key async for key in client.scan_iter("*:batch:*")] == []
     receipt = await replica.client.post(f"/job/{held}/receipt", json={"status": "success"})
     assert receipt.json()["accepted"]
     await client.config_set("maxmemory", 0)

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from coordinator.domain.batch import Batch
+from coordinator.domain.durability import asked_durability, asking
 from coordinator.domain.ids import new_id
 from coordinator.engine.outbox import Outbox
 from coordinator.errors import StoreUnavailable
@@ -172,3 +173,18 @@ async def test_a_full_store_counts_on(real_store, clock):
     assert ((await shard.store.batches.read(BATCH)).dead, await left(shard)) == (1, [stuck])
     assert not await outbox.deliver(0)
     assert await queued(shard, HERE) == 1
+
+
+async def test_what_a_request_asks_of_its_own_changes_is_not_asked_of_what_others_are_told(shard, outbox):
+    found, outgoing = [], shard.store.batches.outgoing
+
+    async def look(number):
+        found.append(asked_durability())
+        return await outgoing(number)
+
+    shard.store.batches.outgoing = look
+    with asking("replicated"):
+        outbox.notice(0)
+    await outbox.drain()
+
+    assert found == [None]

@@ -74,7 +74,7 @@ async def test_a_killed_replica_loses_nothing_and_the_other_goes_on_within_the_t
 
     function.answer = hang_until_released
     stays, dies = await start_replica(), await start_replica()
-    ids = await _enqueue_many([stays, dies], 40)
+    ids = await _enqueue_many([dies], 40)  # Who accepts a due job claims it.
     scheduled = await _enqueue_many([dies], 10, delay="500ms")
 
     async def all_are_held():

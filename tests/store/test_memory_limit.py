@@ -12,7 +12,10 @@ from coordinator.errors import StoreUnavailable
 from coordinator.store.schedules import StoredSchedule
 from coordinator.store.scripts import load
 
-FIRST_WRITES = {"add_members", "create_batch", "enqueue_jobs", "edit_job", "put_schedule", "fire_schedule"}
+FIRST_WRITES = {
+    *("add_members", "create_batch", "enqueue_jobs", "edit_job"),
+    *("put_schedule", "fire_schedule", "put_worker"),
+}
 """What makes something new. All other scripts free memory or move what is there."""
 
 DAY = 86_400_000

@@ -103,6 +103,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "clear_outbox": lambda s: ([(s["told"], s["told_at"])], {}),
     "expire_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
+    "put_worker": lambda s: ([], {"name": "w", "record": "{}"}),
     "configure_lane": lambda s: ([], {"name": "shop#a", "action": "pause"}),
     "delete_queue": lambda s: ([], {"name": "b"}),
     "put_schedule": lambda s: (
@@ -178,7 +179,7 @@ def test_every_script_is_here():
 async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
     if script == "hold_leadership":
         await shard.store.leadership.resign(0, "r0")
-    shard.is_broken = script == "register_replica"  # It makes a key of the shard's root.
+    shard.is_broken = script in {"register_replica", "put_worker"}  # They make a key of the shard's root.
     rows, values = CALLS[script](seeded)
     before = await shard.dump()
 
@@ -206,7 +207,7 @@ async def test_a_read_changes_nothing(shard, seeded, script):
 @pytest.mark.parametrize("script", sorted(set(CALLS) - IS_ANOTHER_CALL_LATER))
 async def test_a_call_that_is_repeated_much_later_makes_nothing_twice(shard, seeded, clock, script):
     """The jobs, and how often each was tried, are the same as if the repetition had never come."""
-    shard.is_broken = script == "register_replica"  # It makes a key of the shard's root.
+    shard.is_broken = script in {"register_replica", "put_worker"}  # They make a key of the shard's root.
     rows, values = CALLS[script](seeded)
     await shard.run(script, rows, **values)
     once = await shard.dump()

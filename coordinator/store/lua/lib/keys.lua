@@ -16,7 +16,6 @@ local schedule_names_key = shard .. ":schedule_names" -- hash, in shard 0 only: 
 
 local outbox_key = shard .. ":outbox" -- zset: what others are to be told of -> since when; `<job>` or `batch:<id>`
 local expiries_key = shard .. ":expiries" -- zset: job -> when it is given up if it has not started
-local mark_key = shard .. ":mark" -- string, gone as soon as it is written
 
 local function job_key(id) return shard .. ":job:" .. id end -- hash
 local function attempts_key(id) return shard .. ":attempts:" .. id end -- list of JSON
