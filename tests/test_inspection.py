@@ -70,7 +70,7 @@ async def test_problems_are_told_mended_when_asked_and_then_gone(run: Run, store
 
     code, out, _ = await run("--redis-url", real_server.url)
     assert (code, out.splitlines()[0]) == (1, f"{problem} (mendable)")
-    assert out.endswith(" s: 1 job_not_in_index; 0 mended, 1 left\n")
+    assert out.endswith(" s: 1 job_not_in_index; 1 found, --repair would mend 1\n")
 
     code, out, _ = await run("--repair", COORDINATOR_REDIS_URL=real_server.url)
     assert (code, out.splitlines()[0]) == (0, f"{problem} (mended)")
@@ -95,7 +95,19 @@ async def test_json_is_an_object_per_line_the_summary_last(run: Run, store: Stor
     }
     assert summary.pop("seconds") >= 0
     checked = {"jobs": 1, "indexes": 2, "members": 2, "lines": 1, "queues": 1, "schedules": 0, "batches": 0}
-    assert summary == {"checked": checked, "problems": {"unknown_key": 1}, "left": 1}
+    assert summary == {"checked": checked, "problems": {"unknown_key": 1}, "left": 1, "mendable": 0}
+
+
+async def test_what_a_repair_would_leave_is_not_promised(run: Run, store: Store, real_server: EmbeddedServer):
+    await store.connection.call("DEL", "co:{2}:waiting:default", "co:{2}:lanes:default")
+    await store.connection.call("SET", "co:{2}:surprise", "x")
+
+    _, out, _ = await run("--redis-url", real_server.url)
+    assert out.endswith(" s: 1 job_not_in_index, 1 unknown_key; 2 found, --repair would mend 1\n")
+
+    _, out, _ = await run("--json", "--redis-url", real_server.url)
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["left"], summary["mendable"]) == (2, 1)
 
 
 async def test_a_terminal_sees_how_far_it_is(run: Run, store: Store, real_server: EmbeddedServer):
