@@ -13,7 +13,7 @@ from coordinator.errors import SettingsError
 from coordinator.settings import Settings
 from coordinator.store.checkup import INDEXES, Finding
 from coordinator.store.embedded import running_url
-from coordinator.store.open import Store, open_configured
+from coordinator.store.open import Store, check_address, first_contact, open_configured
 
 _BAR_WIDTH = 24
 _DRAW_EACH_S = 0.1
@@ -52,7 +52,9 @@ async def open_as_written(url: str, settings: Settings) -> Store:
     """A store with the number of shards that it was set up with. Raises `StoreUnavailable`, `SettingsError`."""
     store = open_configured(url, settings)
     try:
-        shards = await store.leadership.shards_written()
+        with first_contact():
+            await check_address(store)
+            shards = await store.leadership.shards_written()
     finally:
         await store.close()
     if shards is None:
