@@ -23,7 +23,7 @@ from coordinator.log import set_up_logging
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.open import IN_PROCESS_URL, check_server, open_configured, without_password
+from coordinator.store.open import IN_PROCESS_URL, check_server, first_contact, open_configured, without_password
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,11 @@ async def _serve(settings: Settings) -> int:
     _refuse_open_door(settings)
     _refuse_wrong_urls(settings)
     store = open_configured(settings.redis_url, settings)
-    await check_server(store)
+    with first_contact():
+        await check_server(store)
     listener = bind(settings)
-    await store.leadership.agree_on_shards()
+    with first_contact():
+        await store.leadership.agree_on_shards()
     if not settings.token_list:
         log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
     settings = replace(settings, port=listener.getsockname()[1])
@@ -139,7 +141,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
         if embedded:
             embedded.start()
         store = open_configured(url, settings)
-        await store.leadership.agree_on_shards()
+        with first_contact():
+            await store.leadership.agree_on_shards()
         app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
         token = settings.token_list[0] if settings.token_list else ""
 

@@ -13,7 +13,7 @@ from coordinator.errors import SettingsError
 from coordinator.settings import Settings
 from coordinator.store.checkup import INDEXES, Finding
 from coordinator.store.embedded import running_url
-from coordinator.store.open import Store, open_configured
+from coordinator.store.open import Store, check_address, first_contact, open_configured
 
 _BAR_WIDTH = 24
 _DRAW_EACH_S = 0.1
@@ -37,7 +37,7 @@ async def examine(url: str, settings: Settings, *, repair: bool, as_json: bool) 
     know first what is right. Raises `StoreUnavailable`, and `SettingsError` also when nothing is kept under the prefix.
     """
     store = await open_as_written(url, settings)
-    report = Report(sys.stdout, sys.stderr, as_json=as_json)
+    report = Report(sys.stdout, sys.stderr, repair=repair, as_json=as_json)
     doctor = Doctor(store, repair=repair, tell=lambda: report.draw(doctor))
     try:
         async for finding in doctor.examine():
@@ -52,7 +52,9 @@ async def open_as_written(url: str, settings: Settings) -> Store:
     """A store with the number of shards that it was set up with. Raises `StoreUnavailable`, `SettingsError`."""
     store = open_configured(url, settings)
     try:
-        shards = await store.leadership.shards_written()
+        with first_contact():
+            await check_address(store)
+            shards = await store.leadership.shards_written()
     finally:
         await store.close()
     if shards is None:
@@ -63,10 +65,11 @@ async def open_as_written(url: str, settings: Settings) -> Store:
 class Report:
     """Findings and the summary go to `out`, a progress bar to `err` if somebody sees it."""
 
-    def __init__(self, out: TextIO, err: TextIO, *, as_json: bool) -> None:
-        """`as_json` writes one object per line, the summary last."""
+    def __init__(self, out: TextIO, err: TextIO, *, repair: bool, as_json: bool) -> None:
+        """`repair` says that the doctor mends. `as_json` writes one object per line, the summary last."""
         self._out = out
         self._err = err
+        self._repair = repair
         self._as_json = as_json
         self._has_bar = err.isatty()
         self._is_drawn = False
@@ -110,15 +113,18 @@ class Report:
         """Say what was looked at. Returns the exit code."""
         self.wipe()
         checked = counts_of(doctor)
-        left = self._by_status.total() - self._by_status["mended"]
+        mended, mendable = self._by_status["mended"], self._by_status["mendable"]
+        left = self._by_status.total() - mended
         took_s = time.monotonic() - self._began
         if self._as_json:
             summary: dict[str, Any] = {"checked": checked, "problems": dict(self._by_kind), "left": left}
-            self._out.write(json.dumps(summary | {"seconds": round(took_s, 3)}) + "\n")
+            summary |= {"mendable": mendable, "seconds": round(took_s, 3)}
+            self._out.write(json.dumps(summary) + "\n")
         else:
             looked_at = ", ".join(f"{what} {count}" for what, count in checked.items())
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self._by_kind.items()))
-            found = f"{kinds}; {self._by_status['mended']} mended, {left} left" if kinds else "nothing is wrong"
+            done = f"{mended} mended, {left} left" if self._repair else f"{left} found, --repair would mend {mendable}"
+            found = f"{kinds}; {done}" if kinds else "nothing is wrong"
             self._out.write(f"checked {looked_at} in {took_s:.1f} s: {found}\n")
         self._out.flush()
         return 1 if left else 0

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,8 @@ from coordinator.domain.job import Spec
 from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import NewJob
+from tests.conftest import PROGRAMS
+from tests.servers import free_ports
 
 ROOT = Path(__file__).parent.parent
 JOB = new_id(2, 1, 1)
@@ -56,6 +58,15 @@ async def store(real_server: EmbeddedServer) -> AsyncIterator[Store]:
     await opened.close()
 
 
+@pytest.fixture
+def tcp_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server with a port, and nothing in it."""
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), tmp_path / "tcp", port=free_ports(1)[0])
+    server.start()
+    yield server
+    server.stop()
+
+
 async def test_what_is_whole_is_told_in_a_line(run: Run, store: Store, real_server: EmbeddedServer):
     code, out, err = await run("--redis-url", real_server.url)
 
@@ -70,7 +81,7 @@ async def test_problems_are_told_mended_when_asked_and_then_gone(run: Run, store
 
     code, out, _ = await run("--redis-url", real_server.url)
     assert (code, out.splitlines()[0]) == (1, f"{problem} (mendable)")
-    assert out.endswith(" s: 1 job_not_in_index; 0 mended, 1 left\n")
+    assert out.endswith(" s: 1 job_not_in_index; 1 found, --repair would mend 1\n")
 
     code, out, _ = await run("--repair", COORDINATOR_REDIS_URL=real_server.url)
     assert (code, out.splitlines()[0]) == (0, f"{problem} (mended)")
@@ -95,7 +106,19 @@ async def test_json_is_an_object_per_line_the_summary_last(run: Run, store: Stor
     }
     assert summary.pop("seconds") >= 0
     checked = {"jobs": 1, "indexes": 2, "members": 2, "lines": 1, "queues": 1, "schedules": 0, "batches": 0}
-    assert summary == {"checked": checked, "problems": {"unknown_key": 1}, "left": 1}
+    assert summary == {"checked": checked, "problems": {"unknown_key": 1}, "left": 1, "mendable": 0}
+
+
+async def test_what_a_repair_would_leave_is_not_promised(run: Run, store: Store, real_server: EmbeddedServer):
+    await store.connection.call("DEL", "co:{2}:waiting:default", "co:{2}:lanes:default")
+    await store.connection.call("SET", "co:{2}:surprise", "x")
+
+    _, out, _ = await run("--redis-url", real_server.url)
+    assert out.endswith(" s: 1 job_not_in_index, 1 unknown_key; 2 found, --repair would mend 1\n")
+
+    _, out, _ = await run("--json", "--redis-url", real_server.url)
+    summary = json.loads(out.splitlines()[-1])
+    assert (summary["left"], summary["mendable"]) == (2, 1)
 
 
 async def test_a_terminal_sees_how_far_it_is(run: Run, store: Store, real_server: EmbeddedServer):
@@ -152,6 +175,89 @@ async def test_a_redis_that_cannot_be_reached_is_an_error(run: Run):
     code, _, err = await run("--redis-url", "redis://127.0.0.1:1")
 
     assert (code, err.startswith("coordinator: Redis cannot be reached")) == (1, True)
+
+
+COMMANDS = ["serve", "doctor", "replicas"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("kind", "path", "cause", "remedy"),
+    [
+        ("+sentinel", "/main", "unknown command 'SENTINEL'", "this is no sentinel; write it as redis://"),
+        ("+cluster", "", "cluster support disabled", "this is no cluster; write it as redis://"),
+    ],
+)
+async def test_a_server_of_another_kind_than_its_url_is_told(
+    run: Run, tcp_server: EmbeddedServer, command: str, kind: str, path: str, cause: str, remedy: str
+):
+    code, out, err = await run("--redis-url", f"redis{kind}://127.0.0.1:{tcp_server.port}{path}", command=command)
+
+    assert (code, out, cause in err, err.endswith(f": {remedy}.\n")) == (2, "", True, True), err
+    assert err.startswith("coordinator: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("family", "remedy"), [("cluster", "redis+cluster://"), ("sentinel", "redis+sentinel://host:26379/<name>")]
+)
+async def test_a_member_of_a_set_as_if_it_were_alone_is_told(
+    run: Run, server_url: Callable[[str], str], command: str, family: str, remedy: str
+):
+    first = server_url(family).partition("://")[2].partition(",")[0]
+
+    code, _, err = await run("--redis-url", f"redis://{first}", command=command)
+
+    assert (code, remedy in err) == (2, True), err
+    assert err.startswith("coordinator: COORDINATOR_REDIS_URL leads to a ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_replica_is_told(run: Run, tcp_server: EmbeddedServer, command: str):
+    admin = open_store(tcp_server.url)
+    await admin.connection.call("REPLICAOF", "127.0.0.1", free_ports(1)[0])
+    await admin.close()
+
+    code, _, err = await run("--redis-url", tcp_server.url, command=command)
+
+    assert (code, err) == (
+        2,
+        "coordinator: COORDINATOR_REDIS_URL leads to a read-only replica; give the primary's address.\n",
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("lacking", ["info", "hget"])
+async def test_a_user_that_may_not_do_what_is_needed_is_told(
+    run: Run, tcp_server: EmbeddedServer, command: str, lacking: str
+):
+    admin = open_store(tcp_server.url)
+    await admin.connection.call("ACL", "SETUSER", "poor", "on", ">x", "~*", "&*", "+@all", f"-{lacking}")
+    await admin.close()
+
+    code, _, err = await run("--redis-url", f"redis://poor:x@127.0.0.1:{tcp_server.port}", command=command)
+
+    assert (code, lacking in err) == (2, True), err
+    assert err.endswith(": the user of Redis may not do this; README has the rights that it needs.\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_a_name_that_no_sentinel_knows_is_told(run: Run, server_url: Callable[[str], str], command: str):
+    code, _, err = await run("--redis-url", f"{server_url('sentinel')}-typo", command=command)
+
+    assert (code, "check the name behind the sentinels' hosts" in err, "main-typo" in err) == (1, True, True), err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_what_else_redis_refuses_is_told(run: Run, tcp_server: EmbeddedServer, command: str):
+    other = open_store(tcp_server.url)
+    await other.connection.call("SET", "co:meta", "of somebody else")
+    await other.close()
+
+    code, _, err = await run("--redis-url", tcp_server.url, command=command)
+
+    assert (code, "wrong kind of value" in err) == (2, True), err
+    assert err.endswith(": check COORDINATOR_REDIS_URL.\n")
 
 
 async def test_replicas_are_shown_with_what_they_lead(run: Run, store: Store, real_server: EmbeddedServer):

@@ -1,11 +1,15 @@
 """Open a store: from a URL to something that runs scripts, with what must hold checked once."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
+from redis.exceptions import NoPermissionError, ResponseError
+
 from coordinator.domain.durability import Durability
-from coordinator.errors import SettingsError
+from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
@@ -25,6 +29,12 @@ WAITAOF_VERSION = (7, 2)
 
 IN_PROCESS_URL = "memory://"
 """The imitation inside this process: nothing is kept, and nobody else sees it."""
+
+_WRONG_URLS = {
+    "unknown command 'SENTINEL'": "this is no sentinel; write it as redis://",
+    "cluster support disabled": "this is no cluster; write it as redis://",
+}
+"""What servers answer to whoever takes them for something else, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,44 @@ def _open_in_process() -> Servers:
     return OneServer(FakeAsyncRedis(socket_timeout=None))
 
 
+@contextmanager
+def first_contact() -> Iterator[None]:
+    """What Redis refuses in here is a matter of the settings.
+
+    Raises `SettingsError` with the remedy, `StoreUnavailable` when it cannot be reached.
+    """
+    try:
+        yield
+    except ResponseError as error:
+        remedy = "the user of Redis may not do this; README has the rights that it needs"
+        if not isinstance(error, NoPermissionError):
+            remedy = _remedy_for(str(error)) or "check COORDINATOR_REDIS_URL"
+        raise SettingsError(f"Redis refuses: {error}: {remedy}.") from error
+    except StoreUnavailable as error:
+        cause = str(error.__cause__)
+        if remedy := _remedy_for(cause):
+            raise SettingsError(f"{cause}: {remedy}.") from error
+        if "No master found for" not in cause:
+            raise
+        # It may also be away for a moment, while another is promoted.
+        detail = f"{error.detail} If it stays so, check the name behind the sentinels' hosts."
+        raise StoreUnavailable(error.code, detail, error.retry_after_s) from error.__cause__
+
+
+def _remedy_for(answer: str) -> str:
+    return next((remedy for text, remedy in _WRONG_URLS.items() if text in answer), "")
+
+
+async def check_address(store: Store) -> None:
+    """Refuse what is no primary, or another kind of server than the URL says.
+
+    Raises `SettingsError` with the remedy, `StoreUnavailable` when they cannot be reached.
+    """
+    if not store.connection.in_process:
+        for info in (await store.connection.infos()).values():
+            _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
+
+
 async def check_server(store: Store) -> None:
     """Refuse servers that would lose jobs by their own settings; warn of those that may.
 
@@ -133,15 +181,23 @@ async def check_server(store: Store) -> None:
         return
     infos = await store.connection.infos()
     for info in infos.values():
-        _check_one(info, is_cluster=isinstance(store.connection.servers, Cluster))
+        _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
+        _check_one(info)
         _check_durability(info, store.connection.durability)
 
 
-def _check_one(info: dict[str, Any], *, is_cluster: bool) -> None:
+def _check_place(info: dict[str, Any], *, is_cluster: bool) -> None:
+    if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # Redis' word, and Valkey's.
+        raise SettingsError(
+            "COORDINATOR_REDIS_URL leads to a sentinel; write it as redis+sentinel://host:26379/<name>."
+        )
     if info.get("role") == "slave":
         raise SettingsError("COORDINATOR_REDIS_URL leads to a read-only replica; give the primary's address.")
     if info.get("cluster_enabled") and not is_cluster:
         raise SettingsError("COORDINATOR_REDIS_URL leads to a node of a cluster; write it as redis+cluster://…")
+
+
+def _check_one(info: dict[str, Any]) -> None:
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         msg = (

@@ -173,6 +173,25 @@ async def test_a_job_whose_spec_cannot_be_read_is_made_to_wait_where_its_lane_is
     assert (await ward.jobs())[ward.names["plain"]] == "waiting"
 
 
+async def test_a_job_that_lost_its_state_still_waits_for_its_time(ward, clock):
+    await ward.do("HDEL {root}:job:{later} state")
+    await ward.problems(repair=True)
+    later = ward.names["later"]
+
+    assert int((await ward.shard.job(later))["run_at"]) == ward.shard.start + HOUR
+    await clock.set(ward.shard.start + HOUR - 1)
+    assert later not in [attempt.job_id for attempt in (await ward.shard.claim(99)).attempts]
+    await clock.set(ward.shard.start + HOUR)
+    assert later in [attempt.job_id for attempt in (await ward.shard.claim(99)).attempts]
+
+
+async def test_a_job_that_ran_and_lost_its_state_is_due_at_once(ward):
+    await ward.do("HDEL {root}:job:{held} state")
+    await ward.problems(repair=True)
+
+    assert ward.names["held"] in [attempt.job_id for attempt in (await ward.shard.claim(99)).attempts]
+
+
 async def test_a_job_of_which_nobody_knows_where_it_belongs_is_told_and_kept(ward):
     await ward.do("HSET {root}:job:{plain} spec x;HDEL {root}:job:{plain} lane")
 

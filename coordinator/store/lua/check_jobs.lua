@@ -36,10 +36,10 @@ local function fill_gaps(job, lane, timeout_ms)
   local is_lost = missing.attempt and job.state == "running"
   if is_lost or missing.state or missing.started_at or missing.deadline_at or missing.nonce then
     redis.call("HDEL", job_key(job.id), "holder", "deadline_at", "ends_at", "nonce", "started_at", "heard", "finished_at")
-    redis.call("HSET", job_key(job.id), "state", "waiting", "run_at", now)
-  elseif missing.run_at then
-    redis.call("HSET", job_key(job.id), "run_at", now)
+    redis.call("HSET", job_key(job.id), "state", "waiting")
   end
+  -- What it has stays: one that was begun was due already, and one that was not still waits for its time.
+  if missing.run_at then redis.call("HSET", job_key(job.id), "run_at", now) end
   job = load_whole(job.id)
   for _, place in ipairs(places_of(job)) do
     if not place.optional then take_place(job, place) end
