@@ -175,14 +175,14 @@ async def test_a_full_store_counts_on(real_store, clock):
     assert await queued(shard, HERE) == 1
 
 
-async def test_what_a_request_asks_of_its_own_changes_is_not_asked_of_what_others_are_told(shard, outbox):
-    found, outgoing = [], shard.store.batches.outgoing
+async def test_what_a_request_asks_of_its_own_changes_is_not_asked_of_what_others_are_told(outbox):
+    found, outgoing = [], outbox._store.batches.outgoing
 
     async def look(number):
         found.append(asked_durability())
         return await outgoing(number)
 
-    shard.store.batches.outgoing = look
+    outbox._store.batches.outgoing = look
     with asking("replicated"):
         outbox.notice(0)
     await outbox.drain()
