@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-JOBS = 3000
+JOBS = 2000
 
 CONFIRMED = ("redis-fsync", "cluster-replicated", "sentinel-replicated")
 BREAKS = (*CONFIRMED, "kill", "pause", "redis", "cluster", "sentinel", "deploy", "oom")
