@@ -1,6 +1,6 @@
 """Tests of the tests: every fault of mutants.txt is found by the machine, or by the test that it names.
 
-Those with a star are tried here each time; `PROVE_LONG=1` tries all, which takes half an hour.
+Those with a star are tried here each time; `PROVE_LONG=1` tries all, which takes a quarter of an hour.
 """
 
 import os
