@@ -130,11 +130,13 @@ def names() -> list[str]:
 
 
 @cache
-def load(*, with_flags: bool = True, test_clock: bool = False, read: Read = source) -> Mapping[str, Script]:
-    """Every script by name, of the sources that `read` gives.
+def load(*, with_flags: bool = True, test_clock: bool = False) -> Mapping[str, Script]:
+    """Every script by name. With `test_clock` the shard's key `clock` is the time, for tests that need to set it."""
+    return link(with_flags=with_flags, test_clock=test_clock, read=source)
 
-    With `test_clock` the shard's key `clock` is the time, for tests that need to set it.
-    """
+
+def link(*, with_flags: bool = True, test_clock: bool = False, read: Read) -> Mapping[str, Script]:
+    """The same, of the sources that `read` gives."""
 
     def reading(name: str) -> str:
         return read("lib/clock_for_tests" if test_clock and name == "lib/clock" else name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import Phase, settings
 
 from coordinator.store import connection
-from coordinator.store.scripts import Read, load, source
+from coordinator.store.scripts import Read, link, source
 
 MACHINE = "the machine"
 
@@ -58,6 +58,6 @@ MUTANTS = [
 def pytest_configure() -> None:
     """Link all scripts with the fault, from the first connection on. Properties stop at what they find first."""
     mutant = MUTANTS[int(os.environ["STORE_MUTANT"])]
-    vars(connection)["load"] = partial(load, read=mutant.read())
+    vars(connection)["load"] = partial(link, read=mutant.read())
     settings.register_profile("mutant", phases=[Phase.generate], derandomize=True, database=None)
     settings.load_profile("mutant")

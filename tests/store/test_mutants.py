@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, settings
 
-from coordinator.store.scripts import load
+from coordinator.store.scripts import link, load
 from tests.store.mutants import MACHINE, MUTANTS
 from tests.store.scenes import run_machine
 
@@ -28,7 +28,7 @@ def named(mutant):
 @pytest.mark.parametrize("mutant", MUTANTS, ids=named)
 def test_it_is_a_script_that_the_server_accepts(new_shard, runner, mutant):
     """Else the fault would be found by any test at all."""
-    whole, mutated = load(test_clock=True), load(test_clock=True, read=mutant.read())
+    whole, mutated = load(test_clock=True), link(test_clock=True, read=mutant.read())
     changed = [script for name, script in mutated.items() if script.text != whole[name].text]
 
     assert changed
@@ -42,7 +42,7 @@ def test_no_two_are_the_same():
 
 @pytest.mark.parametrize("mutant", [mutant for mutant in TRIED if mutant.killer == MACHINE], ids=named)
 def test_the_machine_finds_it(new_shard, runner, mutant):
-    scripts = load(test_clock=True, read=mutant.read())
+    scripts = link(test_clock=True, read=mutant.read())
 
     def new_mutant():
         shard = new_shard()
