@@ -156,6 +156,9 @@ async def test_the_reads_do_what_readme_says(shell):
 async def test_workers_and_queues_are_set_as_readme_says(shell):
     for command in lines_of("workers"):
         assert (await shell.json(command))["url"].startswith("https://")
+    (signed,), (gathered,) = lines_of("secrets"), lines_of("delivery")
+    assert (await shell.json(signed))["secret"] == "[hidden]"
+    assert (await shell.json(gathered))["batch"] == {"size": 50, "windowMs": 1000}
     limited, preset, kept, paused, resumed, keys, key, held, purged = [
         await shell.json(command) for command in lines_of("queues")
     ]
