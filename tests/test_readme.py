@@ -89,6 +89,7 @@ async def shell(request, tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with contextlib.ExitStack() as stack:
+        stack.callback(function.close)
         if request.param == "embedded":
             command = ["dev", "--data-dir", str(tmp_path / "data")]
         else:
@@ -110,7 +111,6 @@ async def shell(request, tmp_path):
         url = server.url if request.param == "redis-server" else _printed_socket(tmp_path / "output")
         opened._redis = ["redis-cli", "-s", url.removeprefix("unix://")]
         yield opened
-    function.close()
 
 
 def _installed():
