@@ -110,10 +110,8 @@ class Job(TypedDict):
     queue: str
     key: str | None
     state: str
-    reason: str | None
     attempt: int
     maxAttempts: int
-    scheduleId: str | None
     tags: list[str]
     meta: dict[str, Any]
     progress: float | None
