@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from coordinator import __version__, demo
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
+from coordinator.calling.signing import secret_problem
 from coordinator.doctor import examine, find_store_url, open_as_written
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
@@ -73,7 +74,7 @@ async def _serve(settings: Settings) -> int:
             "To try things without one, run: coordinator dev"
         )
     _refuse_open_door(settings)
-    _refuse_wrong_urls(settings)
+    _refuse_unusable(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
         await check_server(store)
@@ -113,11 +114,17 @@ async def _replicas(settings: Settings, data_dir: Path, *, as_json: bool) -> int
     return 1 if roster.unled else 0
 
 
-def _refuse_wrong_urls(settings: Settings) -> None:
+def _refuse_unusable(settings: Settings) -> None:
+    """What could be found out by the first call only."""
     for name in ("worker_url", "public_url"):
         url = getattr(settings, name)
         if url and (problem := url_problem(url)):
             raise SettingsError(f"--{name.replace('_', '-')} {problem}.")
+    for secret in settings.worker_secrets:
+        if problem := secret_problem(secret):
+            raise SettingsError(f"COORDINATOR_WORKER_SECRET {problem}.")
+    if len(settings.worker_secrets) > 2:
+        raise SettingsError("COORDINATOR_WORKER_SECRET holds more than two: give the new one and the one it replaces.")
 
 
 def _refuse_open_door(settings: Settings) -> None:
@@ -131,7 +138,7 @@ def _refuse_open_door(settings: Settings) -> None:
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
     """One replica with a store and a function of its own, to try things."""
     _refuse_open_door(settings)
-    _refuse_wrong_urls(settings)
+    _refuse_unusable(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:

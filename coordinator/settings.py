@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, _setting("address to listen on")] = "127.0.0.1"
     port: Annotated[int, _setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
     worker_url: Annotated[str, _setting("URL of the function that serves every worker without a URL of its own")] = ""
+    worker_secret: Annotated[
+        str, _setting("whsec_… that its calls are signed with; a second one, that it replaces, after a comma")
+    ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
     tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
     prefix: Annotated[str, _setting("first part of every key in Redis", pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "co"
@@ -65,6 +68,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def token_list(self) -> tuple[str, ...]:
         """The bearer tokens; none means that everybody who reaches the port may use the API."""
         return tuple(token.strip() for token in self.tokens.split(",") if token.strip())
+
+    @property
+    def worker_secrets(self) -> tuple[str, ...]:
+        """What calls of the entry point are signed with, the new one first."""
+        return tuple(secret.strip() for secret in self.worker_secret.split(",") if secret.strip())
 
     @property
     def is_loopback(self) -> bool:

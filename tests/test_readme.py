@@ -89,6 +89,7 @@ async def shell(request, tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with contextlib.ExitStack() as stack:
+        stack.callback(function.close)
         if request.param == "embedded":
             command = ["dev", "--data-dir", str(tmp_path / "data")]
         else:
@@ -110,7 +111,6 @@ async def shell(request, tmp_path):
         url = server.url if request.param == "redis-server" else _printed_socket(tmp_path / "output")
         opened._redis = ["redis-cli", "-s", url.removeprefix("unix://")]
         yield opened
-    function.close()
 
 
 def _installed():
@@ -156,6 +156,9 @@ async def test_the_reads_do_what_readme_says(shell):
 async def test_workers_and_queues_are_set_as_readme_says(shell):
     for command in lines_of("workers"):
         assert (await shell.json(command))["url"].startswith("https://")
+    (signed,), (gathered,) = lines_of("secrets"), lines_of("delivery")
+    assert (await shell.json(signed))["secret"] == "[hidden]"
+    assert (await shell.json(gathered))["batch"] == {"size": 50, "windowMs": 1000}
     limited, preset, kept, paused, resumed, keys, key, held, purged = [
         await shell.json(command) for command in lines_of("queues")
     ]

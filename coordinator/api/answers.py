@@ -10,6 +10,7 @@ from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES, Job, LogEntry, Reason, Spec, State
 from coordinator.domain.retry import Backoff
 from coordinator.domain.schedule import Misfire, Overlap
+from coordinator.errors import Refusal
 from coordinator.store.schedules import StoredSchedule
 
 _encoder = msgspec.json.Encoder()
@@ -176,6 +177,11 @@ class ErasedAnswer(_Answer):
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """A JSON answer; encoded here, because the framework would walk through it once more."""
     return Response(_encoder.encode(body), status_code=status, media_type="application/json", headers=headers)
+
+
+def refused_item(refusal: Refusal) -> dict[str, Any]:
+    """What is refused of a request that holds many things."""
+    return {"status": refusal.status, "error": {"code": refusal.code, "detail": refusal.detail, **refusal.extra}}
 
 
 def job_answer(job: Job) -> JobAnswer:

@@ -9,7 +9,7 @@ from litestar.params import FromPath, RawBody
 from msgspec import Meta, Raw
 from msgspec.structs import replace
 
-from coordinator.api.answers import batch_answer, json_response
+from coordinator.api.answers import batch_answer, json_response, refused_item
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import CallbackBody, DurabilityQuery, NewJobBody, request_of, start_of
@@ -69,7 +69,7 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
     is_over = was_replayed and (await replica.store.batches.read(batch_id)).completed_at is not None
     jobs = [_in_batch(job, batch_id, put_off_ms=_PUT_OFF_MS if is_over else 0) for job in jobs]
     items = iter(await _store(replica, jobs, atomic=asked.atomic))
-    answers = [_refused_item(job) if isinstance(job, Refusal) else next(items) for job in made]
+    answers = [refused_item(job) if isinstance(job, Refusal) else next(items) for job in made]
     answers = await _seal(replica, batch_id, answers)
     view = await replica.store.batches.read(batch_id)
     listed = [{"index": at, **answer} for at, answer in enumerate(answers)]
@@ -128,7 +128,7 @@ async def _seal(replica: Replica, batch_id: str, answers: list[Item]) -> list[It
     members = [answer["id"] for answer in answers if answer["status"] == 201]
     late = set(await replica.store.batches.seal(batch_id, members, _refused(answers)))
     await replica.intake.take_back(sorted(late))
-    too_late = _refused_item(batch_complete())
+    too_late = refused_item(batch_complete())
     return [too_late if answer["status"] == 201 and answer["id"] in late else answer for answer in answers]
 
 
@@ -172,8 +172,4 @@ def _item(accepted: Accepted, job: NewJob) -> Item:
             return {"status": 201, "id": known.decode()}
         case "duplicate", (known,):
             return {"status": 200, "id": known.decode(), "duplicate": True}
-    return _refused_item(refusal_of(accepted, job.spec))
-
-
-def _refused_item(refusal: Refusal) -> Item:
-    return {"status": refusal.status, "error": {"code": refusal.code, "detail": refusal.detail, **refusal.extra}}
+    return refused_item(refusal_of(accepted, job.spec))

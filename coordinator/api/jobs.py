@@ -1,17 +1,14 @@
-"""`/job`: enqueue, read, list, receipts. A schedule is made here too; its id works wherever a job's does."""
-
-import time
+"""`/job`: enqueue, read, list. A schedule is made here too; its id works wherever a job's does."""
 
 from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
-from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, job_answer, json_response, schedule_answer
+from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import (
-    DurabilityQuery,
     EnqueueQuery,
     ListQuery,
     NewJobBody,
@@ -20,17 +17,13 @@ from coordinator.api.job_bodies import (
     start_of,
 )
 from coordinator.api.listing import named, read_page
-from coordinator.api.reading import check_nesting, decode, decode_query
+from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
 from coordinator.domain.durability import asking
-from coordinator.domain.instants import format_instant
-from coordinator.domain.job import FINAL_STATES, Job
-from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
+from coordinator.domain.job import Job
 from coordinator.engine.intake import Intaken
-from coordinator.engine.replica import Replica
-from coordinator.errors import Conflict, Invalid, NotFound, Refusal
-from coordinator.store.jobs import Beaten, Settled, job_not_found
+from coordinator.errors import Invalid, NotFound
 from coordinator.store.open import Store
 from coordinator.store.schedules import StoredSchedule
 
@@ -61,62 +54,6 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
         return await dry_job(replica, spec, run_at, delay_ms)
     taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
     return _taken(taken)
-
-
-@post("/job/{job_id:str}/receipt", status_code=200)
-async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
-    """End the attempt that the receipt names, or the current one."""
-    replica = replica_of(request)
-    receipt = parse_receipt(body, _now())
-    check_nesting(body)
-    if isinstance(receipt, Heartbeat):
-        return await _heed_heartbeat(replica, job_id, receipt)
-    try:
-        with asking(decode_query(request.query_params, DurabilityQuery).durability):
-            settled = await replica.settler.receive(job_id, receipt)
-    except NotFound:
-        settled = Settled("job_not_found", "")
-    match settled.reply:
-        case "ok" if settled.state in FINAL_STATES:
-            return json_response(ReceiptAnswer(job_id, settled.state, accepted=True))
-        case "ok":
-            # How it waits, only the clock tells: a failure may be due at once, a snooze gives the attempt back.
-            job = await replica.store.jobs.read(job_id)
-            return json_response(ReceiptAnswer(job_id, job.state, accepted=True))
-        case "already_recorded":
-            job = await replica.store.jobs.read(job_id)
-            return json_response(ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply))
-    raise await _refused_receipt(replica, job_id, settled.reply, "this receipt is logged and changes nothing")
-
-
-@post("/job/{job_id:str}/heartbeat", status_code=200)
-async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
-    """A function goes on: how far it is, and whether it needs longer. The answer tells whether it is to stop."""
-    return await _heed_heartbeat(replica_of(request), job_id, parse_heartbeat(body, _now()))
-
-
-async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -> Response[bytes]:
-    try:
-        beaten = await replica.settler.beat(job_id, heartbeat)
-    except NotFound:
-        beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
-    if beaten.reply != "ok":
-        raise await _refused_receipt(replica, job_id, beaten.reply, "this heartbeat changes nothing")
-    deadline = format_instant(beaten.deadline_at)
-    answer = HeartbeatAnswer(
-        id=job_id, state=beaten.state, accepted=True, cancel_requested=beaten.cancel_requested, deadline=deadline
-    )
-    return json_response(answer)
-
-
-async def _refused_receipt(replica: Replica, job_id: str, reply: str, effect: str) -> Refusal:
-    if reply == "stale_receipt":
-        job = await replica.store.jobs.read(job_id)
-        detail = f"The job is {job.state}, attempt {job.tally.attempt}; {effect}."
-        return Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
-    if await replica.schedules.has(job_id):
-        return Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")
-    return job_not_found(job_id)
 
 
 @get("/job")
@@ -157,10 +94,6 @@ async def read_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
             return json_response(schedule_answer(await store.schedules.read(job_id)))
         except NotFound:
             raise missing from None
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _taken(taken: Intaken) -> Response[bytes]:

@@ -32,6 +32,7 @@ from coordinator.api.job_bodies import (
 from coordinator.api.keys import ACTIONS as KEY_ACTIONS
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery, Duration
+from coordinator.api.receipts import ReceiptsBody
 from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
@@ -158,6 +159,9 @@ OPERATIONS = {
         body=ReceiptBody,
         query=DurabilityQuery,
         refuses=(400, 404, 409, 413, 415, 422, 503),
+    ),
+    "receive_receipts": Operation(
+        {200: [WholeList]}, body=ReceiptsBody, query=DurabilityQuery, refuses=(400, 413, 415, 422, 503)
     ),
     "receive_heartbeat": Operation(
         {200: [HeartbeatAnswer]},

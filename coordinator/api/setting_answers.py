@@ -62,7 +62,8 @@ def _rate_answer(rate: Rate | None) -> dict[str, object] | None:
 
 
 def worker_answer(name: str, worker: Worker) -> dict[str, object]:
-    """A worker as people see it, without the values of its headers."""
+    """A worker as people see it, without its secrets and the values of its headers."""
+    batch = worker.batch
     return {
         "name": name,
         "url": worker.url,
@@ -70,6 +71,9 @@ def worker_answer(name: str, worker: Worker) -> dict[str, object]:
         "headers": dict.fromkeys(worker.headers, HIDDEN),
         "timeoutMs": worker.timeout_ms,
         "queue": worker.queue,
+        "secret": worker.secret and HIDDEN,
+        "previousSecret": worker.previous_secret and HIDDEN,
+        "batch": None if batch is None else {"size": batch.size, "windowMs": batch.window_ms},
         "owner": worker.owner,
     }
 

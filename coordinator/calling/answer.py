@@ -22,7 +22,8 @@ The `type` of an error is a stable word: `ConnectError`, `DNSError`, `TLSError`,
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import msgspec
@@ -30,6 +31,7 @@ import msgspec
 from coordinator import errors
 from coordinator.domain.outcome import Delivered, Failure, JsonBytes, Outcome, Success, Throttle
 from coordinator.domain.receipt import (
+    RESULT_LIMIT_BYTES,
     RETRY_AFTER_LIMIT_MS,
     THROTTLE_DEFAULT_MS,
     parse_retry_after,
@@ -49,6 +51,18 @@ MESSAGE_LIMIT = 512
 _UNKNOWN = frozenset({408, 502, 504, *range(520, 525)})
 """Said by something in front of the function, which then knows less than we do. 520-524 are Cloudflare's."""
 
+
+class _Receipts(msgspec.Struct):
+    receipts: list[msgspec.Raw] | None = None
+
+
+class _OfJob(msgspec.Struct, rename="camel"):
+    job_id: str = ""
+
+
+_RECEIPTS = msgspec.json.Decoder(_Receipts)
+_OF_JOB = msgspec.json.Decoder(_OfJob)
+
 _RESETS = ("x-ratelimit-reset-after", "x-ratelimit-reset", "ratelimit-reset")
 
 _UNIX_TIME_FROM = 1_000_000_000
@@ -56,11 +70,23 @@ _UNIX_TIME_FROM = 1_000_000_000
 _UNIX_MS_FROM = 100_000_000_000
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, ack: Ack, now: int) -> Outcome:
-    """What the answer means. `body` is raw and may have been cut past `BODY_LIMIT_BYTES`; `now` is in ms.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, and how those of its worker are to be read.
 
-    `headers` must find names in lower case.
+    `headers` must find names in lower case. `body` is raw and may have been cut past its limit. `now` is in ms.
     """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    ack: Ack
+    now: int
+
+
+def read_answer(answer: Answer) -> Outcome:
+    """What the answer to a call for one job means."""
+    status, headers, body, ack, now = answer.status, answer.headers, answer.body, answer.ack, answer.now
     if 200 <= status < 300:
         return _read_success(status, body, ack, now)
     if _is_final(status, headers):
@@ -75,6 +101,29 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, ack: Ack, 
         return Delivered(status)
     error = _redirect_error(status, headers) if 300 <= status < 400 else _http_error(status, body)
     return Failure(error, retry_after_ms=_wait(headers, "retry-after", now), http_status=status)
+
+
+def answers_limit_bytes(jobs: int) -> int:
+    """What is read of an answer for so many jobs: each may have a result of full size."""
+    return BODY_LIMIT_BYTES + jobs * RESULT_LIMIT_BYTES
+
+
+def read_answers(answer: Answer, job_ids: Sequence[str]) -> Mapping[str, Outcome]:
+    """What the answer to a call for many jobs means for each.
+
+    `{"receipts": [{"jobId": …, "status": …}, …]}` tells of each by itself. For a job that it leaves out it is a plain
+    2xx: its receipt is awaited, or with `ack: response` it is done. Any other answer is the same for all.
+    """
+    if not 200 <= answer.status < 300:
+        return dict.fromkeys(job_ids, read_answer(answer))
+    if len(answer.body) > answers_limit_bytes(len(job_ids)):
+        error = error_bytes("InvalidReceipt", f"more than {answers_limit_bytes(len(job_ids))} bytes of receipts")
+        cut = Failure(error, http_status=answer.status) if answer.ack == "response" else Delivered(answer.status)
+        return dict.fromkeys(job_ids, cut)
+    receipts = _receipts_by_job(answer.body)
+    if receipts is None:
+        return dict.fromkeys(job_ids, read_answer(answer))
+    return {job_id: read_answer(replace(answer, body=receipts.get(job_id, b""))) for job_id in job_ids}
 
 
 def not_sent(error_type: str, message: str) -> Failure:
@@ -98,6 +147,17 @@ def error_bytes(error_type: str, message: str, body: str = "") -> JsonBytes:
     """An error of our own, in the form in which errors are kept."""
     error = {"type": error_type, "message": message[:MESSAGE_LIMIT]}
     return msgspec.json.encode(error | {"body": body} if body else error)
+
+
+def _receipts_by_job(body: bytes) -> dict[str, bytes] | None:
+    receipts: dict[str, bytes] = {}
+    try:
+        listed = _RECEIPTS.decode(body).receipts
+        for raw in listed or ():
+            receipts[_OF_JOB.decode(raw).job_id] = bytes(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if listed is None else receipts
 
 
 def _read_success(status: int, body: bytes, ack: Ack, now: int) -> Outcome:

@@ -14,61 +14,36 @@ or a server that says `100 Continue` for ever.
 import asyncio
 import errno
 import logging
-import re
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import cast
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from typing import TypeVar, cast
 
 import httpx
 
-from coordinator import __version__
-from coordinator.calling.answer import BODY_LIMIT_BYTES, EXCERPT_LIMIT_BYTES, lost, not_sent, read_answer, timed_out
-from coordinator.calling.transport import CONNECT_TIMEOUT_S
+from coordinator.calling.answer import (
+    BODY_LIMIT_BYTES,
+    EXCERPT_LIMIT_BYTES,
+    Answer,
+    answers_limit_bytes,
+    lost,
+    not_sent,
+    read_answer,
+    read_answers,
+    timed_out,
+)
+from coordinator.calling.request import Call, Unsendable, request_of
 from coordinator.domain.outcome import Outcome, Unsent
 from coordinator.domain.worker import Ack
 
-RESERVED_HEADERS = frozenset(
-    {
-        # Ours, or the signature and the receipt would not mean what they say.
-        *("content-type", "idempotency-key", "accept-encoding"),
-        # The connection's own (RFC 9110, 7.6.1): a worker that set them could smuggle or stall a request.
-        *("host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"),
-        *("proxy-connection", "te", "trailer", "upgrade", "expect"),
-    }
-)
-"""Names that a worker's own headers cannot set; nor any that begins with `webhook-`."""
+Read = TypeVar("Read")
 
 _log = logging.getLogger(__name__)
-
-_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}}
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 # Ours to run out of, not the function's fault. EADDRNOTAVAIL is left out: no local port is free then, but a machine
 # without IPv6 says the same of every IPv6 address, and that call would be given back for ever.
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is to be sent, and where. `headers` are the worker's own.
-
-    `message_id` names this call (`<job id>:<number of the call>:<nonce>`): by the standard a receiver may drop an id
-    that it has seen, so a retry needs a new one. `idempotency_key` names the job and stays. `timeout_s` bounds it all.
-    """
-
-    url: str
-    headers: dict[str, str]
-    body: bytes
-    message_id: str
-    idempotency_key: str
-    timeout_s: float
-    ack: Ack
 
 
 class CallLimit:
@@ -106,44 +81,50 @@ class Caller:
 
         `limit` may be moved while the call is under way; without it the call takes `timeout_s` at the most.
         """
-        limit = limit or CallLimit(call.timeout_s)
-        if self._closed:
-            return Unsent("shutdown")
-        try:
-            request = _request(call, int(self._clock()))
-        except _UnsendableError as why:
-            return not_sent(why.error_type, why.message)
-        running = limit.start()
-        try:
-            async with running:
-                return await self._exchange(request, call.ack)
-        # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
-        except Exception as why:  # noqa: BLE001
-            return timed_out(limit.timeout_s) if running.expired() else _read_exception(why, call.ack)
+        return await self._make(call, limit or CallLimit(call.timeout_s), read_answer, BODY_LIMIT_BYTES)
+
+    async def call_for_many(self, call: Call, job_ids: Sequence[str]) -> Mapping[str, Outcome]:
+        """Make one call for many jobs and say what it came to for each. Raises nothing but `CancelledError`."""
+
+        def read(answer: Answer) -> Mapping[str, Outcome]:
+            return read_answers(answer, job_ids)
+
+        came_to = await self._make(call, CallLimit(call.timeout_s), read, answers_limit_bytes(len(job_ids)))
+        return came_to if isinstance(came_to, Mapping) else dict.fromkeys(job_ids, came_to)
 
     async def close(self) -> None:
         """Close all connections. Calls still in flight come to `lost`."""
         self._closed = True
         await self._transport.aclose()
 
-    async def _exchange(self, request: httpx.Request, ack: Ack) -> Outcome:
+    async def _make(
+        self, call: Call, limit: CallLimit, read: Callable[[Answer], Read], limit_bytes: int
+    ) -> Read | Outcome:
+        if self._closed:
+            return Unsent("shutdown")
+        try:
+            request = request_of(call, int(self._clock()))
+        except Unsendable as why:
+            return not_sent(why.error_type, why.message)
+        running = limit.start()
+        try:
+            async with running:
+                return await self._exchange(request, call.ack, read, limit_bytes)
+        # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
+        except Exception as why:  # noqa: BLE001
+            return timed_out(limit.timeout_s) if running.expired() else _read_exception(why, call.ack)
+
+    async def _exchange(
+        self, request: httpx.Request, ack: Ack, read: Callable[[Answer], Read], limit_bytes: int
+    ) -> Read | Outcome:
         response = await self._transport.handle_async_request(request)
         # The type allows synchronous streams as well, which no asynchronous transport has.
-        limit = BODY_LIMIT_BYTES if response.is_success else EXCERPT_LIMIT_BYTES
+        limit = limit_bytes if response.is_success else EXCERPT_LIMIT_BYTES
         body, broke = await _read_body(cast("httpx.AsyncByteStream", response.stream), limit)
         if broke is not None and response.is_success:
             # Of a failure the status says enough; what a success means stands in the body.
             return lost(ack, _lost_message(broke), response.status_code)
-        return read_answer(response.status_code, response.headers, body, ack, int(self._clock() * 1000))
-
-
-class _UnsendableError(Exception):
-    """The worker's URL or headers cannot be put into a request."""
-
-    def __init__(self, error_type: str, message: str) -> None:
-        super().__init__(message)
-        self.error_type = error_type
-        self.message = message
+        return read(Answer(response.status_code, response.headers, body, ack, int(self._clock() * 1000)))
 
 
 async def _read_body(stream: httpx.AsyncByteStream, limit: int) -> tuple[bytes, httpx.TransportError | None]:
@@ -165,61 +146,6 @@ async def _read_body(stream: httpx.AsyncByteStream, limit: int) -> tuple[bytes, 
         # Closes the connection if the body was not read to its end, also when we are cancelled.
         await stream.aclose()
     return b"".join(body), None
-
-
-def _request(call: Call, sent_at: int) -> httpx.Request:
-    url = _target(call.url)
-    for value in (call.message_id, call.idempotency_key):
-        if not _HEADER_VALUE.fullmatch(value):
-            raise _UnsendableError("InvalidHeader", "The job's id cannot be sent as a header: printable ASCII only.")
-    headers = [
-        (b"host", url.netloc),
-        *_worker_headers(tuple(call.headers.items())),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(call.body)),
-        (b"accept-encoding", b"identity"),
-        (b"idempotency-key", call.idempotency_key.encode()),
-        (b"webhook-id", call.message_id.encode()),
-        (b"webhook-timestamp", b"%d" % sent_at),
-    ]
-    # With a stream httpx adds no headers of its own and does not encode the body again.
-    return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(call.body), extensions=_EXTENSIONS)
-
-
-@lru_cache(maxsize=1024)
-def _target(url: str) -> httpx.URL:
-    """The URL, read once per worker. Its text is not repeated in the error: it may carry a key."""
-    try:
-        target = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError) as why:
-        raise _UnsendableError("InvalidURL", f"The worker's URL cannot be read: {why}") from None
-    if target.scheme not in ("http", "https") or not target.host:
-        raise _UnsendableError("InvalidURL", "The worker's URL must begin with https:// or http:// and name a host.")
-    if target.userinfo:
-        raise _UnsendableError("InvalidURL", "The worker's URL has a user or password; use an authorization header.")
-    # The rest would come out of the resolver as errors that say nothing.
-    if target.port is not None and not 0 < target.port < 65_536:
-        raise _UnsendableError("InvalidURL", "The port of the worker's URL is not between 1 and 65535.")
-    if not _HOST.fullmatch(target.raw_host):
-        raise _UnsendableError("InvalidURL", "The host of the worker's URL is neither a name nor an address.")
-    return target
-
-
-@lru_cache(maxsize=1024)
-def _worker_headers(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """The worker's own headers, checked, without the reserved ones; ours where it sets none."""
-    kept = {"accept": "*/*", "user-agent": f"coordinator/{__version__}"}
-    for given, value in headers:
-        name = given.lower()
-        if not _HEADER_NAME.fullmatch(name):
-            raise _UnsendableError("InvalidHeader", f"{given[:64]!a} cannot be the name of a header.")
-        if name in RESERVED_HEADERS or name.startswith("webhook-"):
-            continue
-        if not _HEADER_VALUE.fullmatch(value):
-            # The value itself may be a secret.
-            raise _UnsendableError("InvalidHeader", f"The value of {name} is not printable ASCII on one line.")
-        kept[name] = value.strip(" \t")
-    return tuple((name.encode(), value.encode()) for name, value in kept.items())
 
 
 def _read_exception(why: Exception, ack: Ack) -> Outcome:

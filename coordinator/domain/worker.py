@@ -15,10 +15,18 @@ Ack = Literal["receipt", "response"]
 """What says that the work is done: a receipt (the default), or any plain 2xx answer."""
 
 
+class Batching(msgspec.Struct, frozen=True, rename="camel"):
+    """One call for up to `size` jobs of one lane, those that are due within `window_ms` of the first."""
+
+    size: int
+    window_ms: int
+
+
 class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`headers` are sent with every call; `timeout_ms` and `queue` are the defaults of jobs that name none.
 
-    `owner` says with which declaration it came.
+    Calls are signed with `secret`, and while it is being replaced with `previous_secret` too. `owner` says with which
+    declaration it came.
     """
 
     url: str
@@ -27,6 +35,14 @@ class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     timeout_ms: int | None = None
     queue: str | None = None
     owner: str | None = None
+    secret: str | None = None
+    previous_secret: str | None = None
+    batch: Batching | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What calls are signed with, the new one first."""
+        return tuple(secret for secret in (self.secret, self.previous_secret) if secret)
 
 
 def url_problem(url: str) -> str | None:

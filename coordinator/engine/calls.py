@@ -1,11 +1,14 @@
-"""What a worker is sent for an attempt."""
+"""What a worker is sent for an attempt, or for several at once."""
+
+from collections.abc import Sequence
 
 import msgspec
 
-from coordinator.calling.caller import Call
+from coordinator.calling.request import Call
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import JsonBytes
+from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from coordinator.domain.worker import Worker
 from coordinator.engine.settler import token_of
 
@@ -28,19 +31,62 @@ class CallBody(msgspec.Struct, rename="camel"):
     meta: msgspec.Raw
 
 
+class JointCallBody(msgspec.Struct, rename="camel"):
+    """The JSON body of a call for several jobs of one worker and lane. `deadline` is the latest of theirs."""
+
+    worker: str
+    queue: str
+    key: str | None
+    deadline: str | None
+    jobs: list[CallBody]
+
+
 _encoder = msgspec.json.Encoder()
 
 
 def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
-    """The call of an attempt.
+    """The call of an attempt."""
+    return Call(
+        url=worker.url,
+        headers=worker.headers,
+        body=_encoder.encode(_body_of(attempt, own_url)),
+        message_id=_message_id(attempt),
+        idempotency_key=attempt.job_id,
+        timeout_s=attempt.spec.timeout_ms / 1000,
+        ack=worker.ack,
+        secrets=worker.secrets,
+    )
 
-    The message id is new with every call and the same when one call is repeated by a proxy, as the Standard Webhooks
-    specification wants it: a receiver may drop what it has seen. It counts calls, not attempts, because an attempt that
-    was throttled is called again under its own number; and it has the claim's nonce, because a failover may lose a
-    claim, and then its number is given again.
+
+def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Call:
+    """One call for attempts of one worker and lane.
+
+    It is as unique as its first attempt's own call would be, and may take as long as any call: each attempt has its own
+    time.
     """
+    spec = attempts[0].spec
+    body = JointCallBody(
+        worker=spec.worker,
+        queue=spec.queue,
+        key=spec.key,
+        deadline=format_instant(max(attempt.deadline_at for attempt in attempts)),
+        jobs=[_body_of(attempt, own_url) for attempt in attempts],
+    )
+    return Call(
+        url=worker.url,
+        headers=worker.headers,
+        body=_encoder.encode(body),
+        message_id=_message_id(attempts[0]),
+        idempotency_key=None,
+        timeout_s=EXTEND_LIMIT_MS / 1000,
+        ack=worker.ack,
+        secrets=worker.secrets,
+    )
+
+
+def _body_of(attempt: Attempt, own_url: str) -> CallBody:
     spec = attempt.spec
-    body = CallBody(
+    return CallBody(
         job_id=attempt.job_id,
         worker=spec.worker,
         args=spec.args,
@@ -55,15 +101,17 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         token=token_of(attempt),
         meta=spec.meta,
     )
-    return Call(
-        url=worker.url,
-        headers=worker.headers,
-        body=_encoder.encode(body),
-        message_id=f"{attempt.job_id}:{attempt.tally.calls}:{attempt.nonce}",
-        idempotency_key=attempt.job_id,
-        timeout_s=spec.timeout_ms / 1000,
-        ack=worker.ack,
-    )
+
+
+def _message_id(attempt: Attempt) -> str:
+    """The name of an attempt's call.
+
+    It is new with every call and the same when one call is repeated by a proxy, as the Standard Webhooks specification
+    wants it: a receiver may drop what it has seen. It counts calls, not attempts, because an attempt that was throttled
+    is called again under its own number; and it has the claim's nonce, because a failover may lose a claim, and then
+    its number is given again.
+    """
+    return f"{attempt.job_id}:{attempt.tally.calls}:{attempt.nonce}"
 
 
 UNREADABLE_ERROR: JsonBytes = _encoder.encode(

@@ -21,14 +21,14 @@ _FRESH_S = 5
 
 
 class Directory:
-    """Routes worker names. `worker_url` serves the names that nothing else does."""
+    """Routes worker names. `entry_point` serves the names that nothing else does."""
 
-    def __init__(self, workers: WorkerStore, queues: QueueStore, worker_url: str) -> None:
+    def __init__(self, workers: WorkerStore, queues: QueueStore, entry_point: Worker | None) -> None:
         """The first look reads the store."""
         self._workers = workers
         self._queues = queues
         self._defaults: dict[str, tuple[float, QueueDefaults]] = {}
-        self._default = Worker(worker_url) if worker_url else None
+        self._default = entry_point
         self._known: dict[str, Worker] | None = None
         self._read_at = float("-inf")
         self._changes = 0

@@ -2,7 +2,7 @@
 
 ```
  wake(shard) ─▶ claim, as many as there are free slots ─▶ one task per attempt:
-                   ▲                                         call ─┬─ an ending ─▶ settle
+                   ▲                   call, alone or with others ─┬─ an ending ─▶ settle
                    └──────── more is due, a slot is free ◀─────────┼─ delivered ─▶ detach: its receipt ends it
                                                                    └─ unsent ────▶ release: as if never claimed
 ```
@@ -25,6 +25,7 @@ from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
 from coordinator.domain.receipt import Heartbeat
 from coordinator.engine.calls import UNREADABLE_ERROR, call_for, unknown_worker
 from coordinator.engine.directory import Directory
+from coordinator.engine.gathering import Gatherer
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
 from coordinator.engine.settler import Settler, token_of
@@ -63,6 +64,7 @@ class Dispatcher:
         self._directory = directory
         self._leases = leases
         self._limits = limits
+        self._gatherer = Gatherer(caller, limits.own_url)
         self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
         self._due: dict[int, float] = {}
         self._claims: dict[int, asyncio.Task[None]] = {}
@@ -119,6 +121,7 @@ class Dispatcher:
     def stop_claiming(self) -> None:
         """End `run` after the claim that is under way, if any."""
         self._is_stopping = True
+        self._gatherer.flush()
         self._changed.set()
 
     async def finish(self, grace_s: float) -> None:
@@ -249,6 +252,9 @@ class Dispatcher:
             worker = await self._directory.find(attempt.spec.worker)
         except StoreUnavailable:
             return Unsent("the workers could not be read")
+        if worker and worker.batch and attempt.spec is not UNREADABLE:
+            limit = self._leases.limit_of(attempt)
+            return await self._gatherer.call(attempt, worker, limit, lambda: self._unsent.discard(_key(attempt)))
         self._unsent.discard(_key(attempt))
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)

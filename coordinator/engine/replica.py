@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 
 from coordinator.calling.caller import Caller
 from coordinator.domain.ids import shard_of_queue
+from coordinator.domain.worker import Worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.dispatcher import Dispatcher, Limits
 from coordinator.engine.headroom import Headroom
@@ -46,7 +47,7 @@ class Replica:
         self._loops: list[asyncio.Task[None]] = []
         self._publishing: set[asyncio.Task[None]] = set()
         self._backlog_told: dict[int, float] = {}
-        self.directory = Directory(store.workers, store.queues, settings.worker_url)
+        self.directory = Directory(store.workers, store.queues, _entry_point(settings))
         self._headroom = Headroom(store.capacity.fills, settings.memory_percent)
         self.intake = Intake(store, self.wake, self._headroom)
         self.schedules = Schedules(store, self.intake, lambda: self.tell(SCHEDULES_CHANGED))
@@ -139,6 +140,13 @@ class Replica:
             self._poller.wake()
         if message.startswith(_CLAIM) and message.removeprefix(_CLAIM).isdigit():
             self._dispatcher.wake(int(message.removeprefix(_CLAIM)))
+
+
+def _entry_point(settings: Settings) -> Worker | None:
+    if not settings.worker_url:
+        return None
+    secret, previous, *_ = (*settings.worker_secrets, None, None)
+    return Worker(settings.worker_url, secret=secret, previous_secret=previous)
 
 
 async def _outlive(loop: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -51,20 +51,23 @@ class Call:
 
 
 class Function:
-    """A cloud function: it gives the next of its replies, the last one again and again, and remembers its calls."""
+    """A cloud function: it gives the next of its replies, the last one again and again, and remembers its calls.
+
+    A reply may depend on the call.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.calls: list[Call] = []
         self.running = 0
         self.most_at_once = 0
-        self._replies = [SUCCESS]
+        self._replies: list[Reply | Callable[[Call], Reply]] = [SUCCESS]
         self._changed = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
         self._tasks: set[asyncio.Task[None] | None] = set()
 
-    def replies(self, *replies: Reply) -> None:
+    def replies(self, *replies: Reply | Callable[[Call], Reply]) -> None:
         """Set what it answers from now on."""
         self._replies = list(replies)
 
@@ -103,20 +106,22 @@ class Function:
         try:
             with contextlib.suppress(asyncio.IncompleteReadError, OSError):
                 while True:
-                    await self._answer(await _read(reader), writer)
+                    await self._answer(await _read(reader), reader, writer)
         finally:
             writer.close()
 
-    async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, call: Call, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.calls.append(call)
         self._changed.set()
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         try:
             reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+            reply = reply if isinstance(reply, Reply) else reply(call)
             await self._gate.wait()
             if reply.status is None:
-                await asyncio.Event().wait()
+                await reader.read()  # Until the caller gives up.
+                return
         finally:
             self.running -= 1
         extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())

@@ -92,6 +92,7 @@ async def test_no_other_request_has_a_body(described: Json):
         ("/job/{job_id}/heartbeat", "post"),
         ("/job/{job_id}/receipt", "post"),
         ("/queue/{name}", "put"),
+        ("/receipt", "post"),
         ("/schedule/preview", "post"),
         ("/schedule/{schedule_id}", "patch"),
         ("/schedule/{schedule_id}", "put"),

@@ -1,16 +1,25 @@
 """`/worker`: where the functions are."""
 
-import pytest
+import base64
 
-from coordinator.calling.caller import RESERVED_HEADERS
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from coordinator.calling.request import RESERVED_HEADERS
 from tests.api.conftest import Start
 from tests.api.harness import Api, Function, Json, refusal
 
 URL = "https://example.com/run"
+PLAIN = {"url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None, "secret": None} | dict.fromkeys(
+    ("previousSecret", "batch", "owner")
+)
+"""A worker of which nothing but its URL was given, without its name."""
+
+NEW, OLD = (f"whsec_{base64.b64encode(bytes([fill]) * 32).decode()}" for fill in (1, 2))
 
 
 async def test_a_worker_is_new_once(api: Api):
-    shown = {"name": "a", "url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None, "owner": None}
+    shown = {"name": "a"} | PLAIN
 
     created = await api.client.put("/worker/a", json={"url": URL})
     replaced = await api.client.put("/worker/a", json={"url": URL})
@@ -28,15 +37,7 @@ async def test_what_a_worker_is_replaced_by_is_all_that_it_has(api: Api):
 
     shown = (await api.client.put("/worker/a", json={"url": URL})).json()
 
-    assert shown == {
-        "name": "a",
-        "url": URL,
-        "ack": "receipt",
-        "headers": {},
-        "timeoutMs": None,
-        "queue": None,
-        "owner": None,
-    }
+    assert shown == {"name": "a"} | PLAIN
 
 
 async def test_header_values_are_sent_and_never_shown(api: Api, function: Function):
@@ -49,6 +50,36 @@ async def test_header_values_are_sent_and_never_shown(api: Api, function: Functi
     for answer in (await api.client.get("/worker"), await api.client.get("/worker/a"), put):
         assert "s3cret" not in answer.text
     assert function.calls[0].headers["authorization"] == "Bearer s3cret"
+
+
+async def test_calls_are_signed_with_the_new_secret_and_the_one_that_it_replaces(api: Api, function: Function):
+    body = {"url": function.url, "secret": NEW, "previousSecret": OLD}
+
+    put = await api.client.put("/worker/a", json=body)
+    await api.until(await api.enqueue("a"), "succeeded")
+
+    assert (put.json()["secret"], put.json()["previousSecret"]) == ("[hidden]", "[hidden]")
+    (call,) = function.calls
+    for secret in (NEW, OLD):
+        Webhook(secret).verify(call.raw, call.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_" + "A" * 44).verify(call.raw, call.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(NEW).verify(call.raw + b" ", call.headers)
+
+
+async def test_without_a_secret_nothing_is_signed(api: Api, function: Function):
+    await api.until(await api.enqueue("a"), "succeeded")
+
+    assert "webhook-signature" not in function.calls[0].headers
+
+
+async def test_the_entry_point_of_the_settings_has_its_secrets_from_there(start: Start, function: Function):
+    async with start(worker_secret=f"{NEW}, {OLD}") as api:
+        await api.until(await api.enqueue("a"), "succeeded")
+
+    for secret in (NEW, OLD):
+        Webhook(secret).verify(function.calls[0].raw, function.calls[0].headers)
 
 
 async def test_a_hidden_value_cannot_be_put_back(api: Api):
@@ -143,6 +174,17 @@ async def test_who_is_not_registered_cannot_be_removed(api: Api):
         ({"headers": {"webhook-id": "1"}}, "headers.webhook-id", "leave it out"),
         ({"headers": {"Host": "x"}}, "headers.Host", "leave it out"),
         ({"headers": {f"x-{n}": "1" for n in range(33)}}, "headers", "32"),
+        ({"secret": "s3cret"}, "secret", "has to begin with whsec_; make one with"),
+        ({"secret": "whsec_***"}, "secret", "is not base64"),
+        ({"secret": "whsec_c2hvcnQ="}, "secret", "holds 5 bytes, and 24 to 64 bytes are wanted"),
+        ({"secret": "[hidden]"}, "secret", "give the value"),
+        ({"secret": NEW, "previousSecret": "whsec_"}, "previousSecret", "holds 0 bytes"),
+        ({"previousSecret": OLD}, "previousSecret", "give the new one as secret"),
+        ({"batch": {}}, "batch.size", "is required"),
+        ({"batch": {"size": 0}}, "batch.size", ">= 1"),
+        ({"batch": {"size": 101}}, "batch.size", "<= 100"),
+        ({"batch": {"size": 5, "window": "1m"}}, "batch.window", "the most is 10s"),
+        ({"batch": {"size": 5, "wait": "1s"}}, "batch.wait", "is not a field"),
     ],
 )
 async def test_a_wrong_field_is_refused_by_its_name(idle: Api, fields: Json, path: str, says: str):

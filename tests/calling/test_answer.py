@@ -5,7 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from coordinator.calling.answer import BODY_LIMIT_BYTES, lost, not_sent, read_answer, timed_out
+from coordinator.calling.answer import (
+    BODY_LIMIT_BYTES,
+    Answer,
+    answers_limit_bytes,
+    lost,
+    not_sent,
+    read_answer,
+    read_answers,
+    timed_out,
+)
 from coordinator.domain.outcome import Beat, Cancel, Delivered, Failure, Outcome, Snooze, Success, Throttle
 from coordinator.domain.receipt import RETRY_AFTER_LIMIT_MS, THROTTLE_DEFAULT_MS
 from coordinator.domain.worker import Ack
@@ -15,7 +24,7 @@ ACKS: list[Ack] = ["receipt", "response"]
 
 
 def answer(status: int, headers: dict[str, str] | None = None, body: bytes = b"", ack: Ack = "receipt") -> Outcome:
-    return read_answer(status, headers or {}, body, ack, NOW)
+    return read_answer(Answer(status, headers or {}, body, ack, NOW))
 
 
 def http_error(status: int, message: str, *, retryable: bool = True, retry_after_ms: int | None = None) -> Failure:
@@ -281,3 +290,54 @@ def test_a_lost_call_is_unknown_or_a_failure() -> None:
 def test_a_timed_out_call_is_a_failure_noticed_by_the_deadline() -> None:
     error = b'{"type":"Timeout","message":"No complete answer within 900 s."}'
     assert timed_out(900.0) == Failure(error, kind="timeout")
+
+
+def answers(body: object, ack: Ack = "receipt", status: int = 200) -> dict[str, Outcome]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return dict(read_answers(Answer(status, {}, raw, ack, NOW), ["a", "b", "c"]))
+
+
+@pytest.mark.parametrize(("ack", "left_out"), [("receipt", Delivered(200)), ("response", Success(http_status=200))])
+def test_each_of_many_jobs_has_its_own_receipt(ack: Ack, left_out: Outcome) -> None:
+    receipts = [{"jobId": "b", "status": "snooze", "retryAfter": 2}, {"jobId": "a", "status": "success", "result": 1}]
+
+    said = answers({"receipts": receipts}, ack)
+
+    assert said == {"a": Success(b"1", 200), "b": Snooze(2000), "c": left_out}
+
+
+def test_one_receipt_that_cannot_be_read_is_no_harm_to_the_others() -> None:
+    receipts = [{"jobId": "a", "status": "snooze"}, {"status": "success"}, {"jobId": "c", "status": "success"}]
+
+    said = answers({"receipts": receipts})
+
+    assert isinstance(said["a"], Failure)
+    assert (said["b"], said["c"]) == (Delivered(200), Success(http_status=200))
+
+
+def test_a_job_that_was_not_called_for_is_passed_over() -> None:
+    assert set(answers({"receipts": [{"jobId": "z", "status": "success"}]})) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "all_alike"),
+    [
+        ({"status": "success"}, 200, Success(http_status=200)),
+        ({"status": "throttled", "retryAfter": 3}, 200, Throttle(3000, 200)),
+        (b"", 202, Delivered(202)),
+        (b"no json", 200, Delivered(200)),
+        ({"receipts": 7}, 200, Delivered(200)),
+        ({"receipts": ["x"]}, 200, Delivered(200)),
+        (b"", 504, Delivered(504)),
+        (b"", 429, Throttle(THROTTLE_DEFAULT_MS, 429)),
+    ],
+)
+def test_any_other_answer_is_the_same_for_all(body: object, status: int, all_alike: Outcome) -> None:
+    assert answers(body, status=status) == dict.fromkeys("abc", all_alike)
+
+
+def test_more_receipts_than_are_read_are_awaited_or_failed() -> None:
+    body = b'{"receipts":[' + b" " * answers_limit_bytes(3)
+
+    assert answers(body) == dict.fromkeys("abc", Delivered(200))
+    assert all(isinstance(outcome, Failure) for outcome in answers(body, "response").values())

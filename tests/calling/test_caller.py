@@ -13,7 +13,8 @@ import pytest
 
 from coordinator import __version__
 from coordinator.calling.answer import BODY_LIMIT_BYTES
-from coordinator.calling.caller import Call, Caller
+from coordinator.calling.caller import Caller
+from coordinator.calling.request import Call
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Success, Throttle, Unsent
 from coordinator.domain.worker import Ack
 from tests.calling.raw_server import INLINE_SUCCESS, Behaviour, Peer, RawServer, answer_all, free_port, headers, serving

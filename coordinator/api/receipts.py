@@ -1,0 +1,125 @@
+"""What functions say of their jobs: `/job/:id/receipt`, `/job/:id/heartbeat`, and `/receipt` for many jobs at once."""
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, post
+from litestar.params import FromPath, RawBody
+from msgspec import Meta, Raw
+
+from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, json_response, refused_item
+from coordinator.api.context import Request, replica_of
+from coordinator.api.job_bodies import DurabilityQuery
+from coordinator.api.reading import Body, check_nesting, decode, decode_query
+from coordinator.domain.durability import asking
+from coordinator.domain.instants import format_instant
+from coordinator.domain.job import FINAL_STATES
+from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
+from coordinator.engine.replica import Replica
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal, StoreUnavailable
+from coordinator.store.jobs import Beaten, Settled, job_not_found
+
+RECEIPTS_LIMIT = 100
+"""As many as one call is for."""
+
+RECEIPTS_LIMIT_BYTES = 8 * 1024 * 1024
+
+
+class ReceiptsBody(Body):
+    """`POST /receipt`. Each of `receipts` is a body of `POST /job/:id/receipt` with its `jobId`."""
+
+    receipts: Annotated[list[Raw], Meta(min_length=1, max_length=RECEIPTS_LIMIT)]
+
+
+@post("/job/{job_id:str}/receipt", status_code=200)
+async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """End the attempt that the receipt names, or the current one."""
+    with asking(decode_query(request.query_params, DurabilityQuery).durability):
+        return json_response(await _receive(replica_of(request), job_id, body))
+
+
+@post("/receipt", status_code=200, request_max_body_size=RECEIPTS_LIMIT_BYTES)
+async def receive_receipts(request: Request, body: RawBody) -> Response[bytes]:
+    """End many attempts. Each item is answered by itself; 503 is of all, and all may be sent again."""
+    replica = replica_of(request)
+    asked = decode(body, ReceiptsBody)
+    with asking(decode_query(request.query_params, DurabilityQuery).durability):
+        items = await asyncio.gather(*(_receive_item(replica, raw, at) for at, raw in enumerate(asked.receipts)))
+    return json_response({"items": items})
+
+
+@post("/job/{job_id:str}/heartbeat", status_code=200)
+async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """A function goes on: how far it is, and whether it needs longer. The answer tells whether it is to stop."""
+    return json_response(await _heed_heartbeat(replica_of(request), job_id, parse_heartbeat(body, _now())))
+
+
+async def _receive_item(replica: Replica, raw: Raw, at: int) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
+    job_id, body = _parts(raw, at)
+    try:
+        return await _receive(replica, job_id, body)
+    except StoreUnavailable:
+        raise
+    except Refusal as refusal:
+        return {"id": job_id} | refused_item(refusal)
+
+
+def _parts(raw: Raw, at: int) -> tuple[str, bytes]:
+    """The job that a receipt of many is for, and the receipt as it would be sent alone."""
+    try:
+        fields = msgspec.json.decode(raw, type=dict[str, Raw])
+        job_id = msgspec.json.decode(fields.pop("jobId"), type=str)
+    except (KeyError, msgspec.ValidationError):
+        raise Invalid(f"receipts[{at}].jobId", "is missing, or no text; each receipt names its job") from None
+    return job_id, msgspec.json.encode(fields)
+
+
+async def _receive(replica: Replica, job_id: str, body: bytes) -> ReceiptAnswer | HeartbeatAnswer:
+    receipt = parse_receipt(body, _now())
+    check_nesting(body)
+    if isinstance(receipt, Heartbeat):
+        return await _heed_heartbeat(replica, job_id, receipt)
+    try:
+        settled = await replica.settler.receive(job_id, receipt)
+    except NotFound:
+        settled = Settled("job_not_found", "")
+    match settled.reply:
+        case "ok" if settled.state in FINAL_STATES:
+            return ReceiptAnswer(job_id, settled.state, accepted=True)
+        case "ok":
+            # How it waits, only the clock tells: a failure may be due at once, a snooze gives the attempt back.
+            job = await replica.store.jobs.read(job_id)
+            return ReceiptAnswer(job_id, job.state, accepted=True)
+        case "already_recorded":
+            job = await replica.store.jobs.read(job_id)
+            return ReceiptAnswer(job_id, job.state, accepted=False, reason=settled.reply)
+    raise await _refused(replica, job_id, settled.reply, "this receipt is logged and changes nothing")
+
+
+async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+    try:
+        beaten = await replica.settler.beat(job_id, heartbeat)
+    except NotFound:
+        beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
+    if beaten.reply != "ok":
+        raise await _refused(replica, job_id, beaten.reply, "this heartbeat changes nothing")
+    deadline = format_instant(beaten.deadline_at)
+    return HeartbeatAnswer(
+        id=job_id, state=beaten.state, accepted=True, cancel_requested=beaten.cancel_requested, deadline=deadline
+    )
+
+
+async def _refused(replica: Replica, job_id: str, reply: str, effect: str) -> Refusal:
+    if reply == "stale_receipt":
+        job = await replica.store.jobs.read(job_id)
+        detail = f"The job is {job.state}, attempt {job.tally.attempt}; {effect}."
+        return Conflict("stale_receipt", detail, state=job.state, attempt=job.tally.attempt)
+    if await replica.schedules.has(job_id):
+        return Conflict("not_a_run", f"{job_id} is a schedule; receipts belong to the jobs that it makes.")
+    return job_not_found(job_id)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,122 @@
+"""The HTTP request of a call: whom it goes to, what it carries, and its signature."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import httpx
+
+from coordinator import __version__
+from coordinator.calling.signing import sign
+from coordinator.calling.transport import CONNECT_TIMEOUT_S
+from coordinator.domain.worker import Ack
+
+RESERVED_HEADERS = frozenset(
+    {
+        # Ours, or the signature and the receipt would not mean what they say.
+        *("content-type", "idempotency-key", "accept-encoding"),
+        # The connection's own (RFC 9110, 7.6.1): a worker that set them could smuggle or stall a request.
+        *("host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"),
+        *("proxy-connection", "te", "trailer", "upgrade", "expect"),
+    }
+)
+"""Names that a worker's own headers cannot set; nor any that begins with `webhook-`."""
+
+_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is to be sent, and where. `headers` are the worker's own.
+
+    `message_id` names this call (`<job id>:<number of the call>:<nonce>`): by the standard a receiver may drop an id
+    that it has seen, so a retry needs a new one. `idempotency_key` names the job and stays; a call for many jobs has
+    none. `timeout_s` bounds it all. With each of `secrets` it is signed.
+    """
+
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    message_id: str
+    idempotency_key: str | None
+    timeout_s: float
+    ack: Ack
+    secrets: tuple[str, ...] = ()
+
+
+class Unsendable(Exception):
+    """The worker's URL, headers or secrets cannot be put into a request."""
+
+    def __init__(self, error_type: str, message: str) -> None:
+        """`error_type` is the stable word by which people know it."""
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+
+
+def request_of(call: Call, sent_at: int) -> httpx.Request:
+    """The request of a call that is sent now (`sent_at`, Unix seconds). Raises `Unsendable`."""
+    url = _target(call.url)
+    if not _HEADER_VALUE.fullmatch(call.message_id + (call.idempotency_key or "")):
+        raise Unsendable("InvalidHeader", "The job's id cannot be sent as a header: printable ASCII only.")
+    headers = [
+        (b"host", url.netloc),
+        *_worker_headers(tuple(call.headers.items())),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(call.body)),
+        (b"accept-encoding", b"identity"),
+        (b"webhook-id", call.message_id.encode()),
+        (b"webhook-timestamp", b"%d" % sent_at),
+    ]
+    if call.idempotency_key is not None:
+        headers.append((b"idempotency-key", call.idempotency_key.encode()))
+    if call.secrets:
+        headers.append((b"webhook-signature", _signature(call, sent_at).encode()))
+    # With a stream httpx adds no headers of its own and does not encode the body again.
+    return httpx.Request("POST", url, headers=headers, stream=httpx.ByteStream(call.body), extensions=_EXTENSIONS)
+
+
+def _signature(call: Call, sent_at: int) -> str:
+    try:
+        return sign(call.secrets, call.message_id, sent_at, call.body)
+    except ValueError as why:
+        raise Unsendable("InvalidSecret", f"The worker's secret {why}.") from None
+
+
+@lru_cache(maxsize=1024)
+def _target(url: str) -> httpx.URL:
+    """The URL, read once per worker. Its text is not repeated in the error: it may carry a key."""
+    try:
+        target = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as why:
+        raise Unsendable("InvalidURL", f"The worker's URL cannot be read: {why}") from None
+    if target.scheme not in ("http", "https") or not target.host:
+        raise Unsendable("InvalidURL", "The worker's URL must begin with https:// or http:// and name a host.")
+    if target.userinfo:
+        raise Unsendable("InvalidURL", "The worker's URL has a user or password; use an authorization header.")
+    # The rest would come out of the resolver as errors that say nothing.
+    if target.port is not None and not 0 < target.port < 65_536:
+        raise Unsendable("InvalidURL", "The port of the worker's URL is not between 1 and 65535.")
+    if not _HOST.fullmatch(target.raw_host):
+        raise Unsendable("InvalidURL", "The host of the worker's URL is neither a name nor an address.")
+    return target
+
+
+@lru_cache(maxsize=1024)
+def _worker_headers(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """The worker's own headers, checked, without the reserved ones; ours where it sets none."""
+    kept = {"accept": "*/*", "user-agent": f"coordinator/{__version__}"}
+    for given, value in headers:
+        name = given.lower()
+        if not _HEADER_NAME.fullmatch(name):
+            raise Unsendable("InvalidHeader", f"{given[:64]!a} cannot be the name of a header.")
+        if name in RESERVED_HEADERS or name.startswith("webhook-"):
+            continue
+        if not _HEADER_VALUE.fullmatch(value):
+            # The value itself may be a secret.
+            raise Unsendable("InvalidHeader", f"The value of {name} is not printable ASCII on one line.")
+        kept[name] = value.strip(" \t")
+    return tuple((name.encode(), value.encode()) for name, value in kept.items())
