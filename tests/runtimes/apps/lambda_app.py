@@ -1,0 +1,5 @@
+"""The workers as a Lambda function."""
+
+from workers import workers
+
+handler = workers.aws_lambda
