@@ -1,6 +1,5 @@
 """A real coordinator, and for each runtime its functions, started, with all rows of the table under way at once."""
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -9,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-
-pytest.register_assert_rewrite("tests.runtimes.rows", "tests.runtimes.harness")
 
 from coordinator.store.embedded import EmbeddedServer
 from tests.conftest import PROGRAMS
@@ -44,14 +41,15 @@ def coordinator_url(tmp_path_factory):
 
 
 def _is_ready(url):
-    with contextlib.suppress(httpx.TransportError):
+    try:
         return httpx.get(f"{url}/ready", trust_env=False).status_code == httpx.codes.OK
-    return False
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="module")
 def rows(request, coordinator_url, tmp_path_factory):
-    """By name what the rows of one runtime come to. All that were asked for begin at once, but for those to be alone."""
+    """By name what the rows of one runtime come to. All that are wanted begin at once, but for those to be alone."""
     runtime = request.param
     if missing := runtime.missing():
         assert os.environ.get("CI") != "true", f"in CI these are needed and missing: {', '.join(missing)}"

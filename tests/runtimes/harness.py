@@ -62,23 +62,19 @@ class Bench:
         """Enqueue a job, and give it when it is final."""
         return self.final(self.enqueue(worker, args, **fields))
 
+    def job(self, job_id: str, worker: str, args: object) -> dict[str, Any]:
+        """What a function is sent for a job that the coordinator does not know of."""
+        deadline = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+        job = {"jobId": job_id, "worker": worker, "args": args, "attempt": 1, "maxAttempts": 1, "queue": "default"}
+        job |= {"key": None, "scheduledFor": None, "scheduleId": None, "deadline": deadline, "meta": {}}
+        return job | {"receiptUrl": f"{self._http.base_url}job/{job_id}/receipt", "token": "1.none"}
+
     def call(
-        self,
-        job_id: str,
-        worker: str,
-        *,
-        secret: str = KNOWN,
-        age_s: int = 0,
-        leave_out: str = "",
-        tamper: bool = False,
+        self, call: object, *, secret: str = KNOWN, age_s: int = 0, leave_out: str = "", tamper: bool = False
     ) -> httpx.Response:
         """Call the function by hand, in the coordinator's place."""
-        deadline = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
-        call = {"jobId": job_id, "worker": worker, "args": {}, "attempt": 1, "maxAttempts": 1, "queue": "default"}
-        call |= {"key": None, "scheduledFor": None, "scheduleId": None, "deadline": deadline, "meta": {}}
-        call |= {"receiptUrl": f"{self._http.base_url}/job/{job_id}/receipt", "token": "1.none"}
         body, sent_at = json.dumps(call), datetime.fromtimestamp(int(time.time()) - age_s, UTC)
-        headers = {"webhook-id": f"{job_id}:1", "webhook-timestamp": f"{sent_at.timestamp():.0f}"}
+        headers = {"webhook-id": "msg_1", "webhook-timestamp": f"{sent_at.timestamp():.0f}"}
         headers["webhook-signature"] = Webhook(secret).sign(headers["webhook-id"], sent_at, body)
         headers = {name: value for name, value in headers.items() if name != leave_out}
         content = body.replace('"attempt": 1', '"attempt": 2') if tamper else body

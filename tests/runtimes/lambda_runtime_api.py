@@ -1,9 +1,9 @@
-"""What stands before and behind a Lambda function at AWS: a function URL, and the runtime API that its events come from.
+"""What stands before and behind a Lambda function at AWS: a function URL, and the API that its events come from.
 
     python lambda_runtime_api.py <port> <command of the runtime>...
 
-HTTP on the port becomes events of payload format 2.0, one at a time, as one execution environment gets them. The command
-is started with `AWS_LAMBDA_RUNTIME_API` in its environment.
+HTTP on the port becomes events of payload format 2.0, one at a time, as one execution environment gets them. The
+command is started with `AWS_LAMBDA_RUNTIME_API` in its environment.
 """
 
 import base64
@@ -44,7 +44,7 @@ class FunctionURL(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(told)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = answer  # noqa: N815 - as the server calls them
 
     def _event(self, body):
         path, _, query = self.path.partition("?")

@@ -1,5 +1,6 @@
 """Every runtime does the same: one table, run by a real coordinator against really started functions."""
 
+import importlib
 import importlib.util
 
 import pytest
@@ -9,9 +10,7 @@ from tests.runtimes.rows import ROWS
 
 RUNTIMES = list(python_runtimes.RUNTIMES)
 if importlib.util.find_spec("tests.runtimes.javascript_runtimes"):
-    from tests.runtimes import javascript_runtimes
-
-    RUNTIMES += javascript_runtimes.RUNTIMES
+    RUNTIMES += importlib.import_module("tests.runtimes.javascript_runtimes").RUNTIMES
 
 
 @pytest.mark.parametrize("row", [row.name for row in ROWS])

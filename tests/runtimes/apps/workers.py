@@ -1,4 +1,4 @@
-"""What every runtime serves: one worker for each thing that a function can do. workers.mjs is the same in JavaScript."""
+"""What every runtime serves: a worker for each thing that a function can do. workers.mjs is the same in JavaScript."""
 
 import asyncio
 import time
