@@ -17,7 +17,7 @@ from coordinator import __version__, demo
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
 from coordinator.calling.signing import secret_problem
-from coordinator.doctor import examine, find_store_url, open_as_written
+from coordinator.doctor import examine
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
@@ -25,7 +25,15 @@ from coordinator.sdk.sources import SOURCES
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.open import IN_PROCESS_URL, check_server, first_contact, open_configured, without_password
+from coordinator.store.open import (
+    IN_PROCESS_URL,
+    check_server,
+    find_store_url,
+    first_contact,
+    open_as_written,
+    open_configured,
+    without_password,
+)
 
 log = logging.getLogger(__name__)
 

@@ -5,29 +5,15 @@ import math
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any, TextIO
 
 from coordinator.engine.doctor import Doctor
-from coordinator.errors import SettingsError
 from coordinator.settings import Settings
 from coordinator.store.checkup import INDEXES, Finding
-from coordinator.store.embedded import running_url
-from coordinator.store.open import Store, check_address, first_contact, open_configured
+from coordinator.store.open import open_as_written
 
 _BAR_WIDTH = 24
 _DRAW_EACH_S = 0.1
-
-
-def find_store_url(settings: Settings, data_dir: Path) -> str:
-    """The Redis of the settings, else that of a `coordinator dev` which runs. Raises `SettingsError`."""
-    url = settings.redis_url or running_url(data_dir)
-    if not url:
-        raise SettingsError(
-            "no store: set COORDINATOR_REDIS_URL or --redis-url, or start `coordinator dev`; "
-            f"none runs in {data_dir} (--data-dir says where else)"
-        )
-    return url
 
 
 async def examine(url: str, settings: Settings, *, repair: bool, as_json: bool) -> int:
@@ -46,20 +32,6 @@ async def examine(url: str, settings: Settings, *, repair: bool, as_json: bool) 
     finally:
         report.wipe()
         await store.close()
-
-
-async def open_as_written(url: str, settings: Settings) -> Store:
-    """A store with the number of shards that it was set up with. Raises `StoreUnavailable`, `SettingsError`."""
-    store = open_configured(url, settings)
-    try:
-        with first_contact():
-            await check_address(store)
-            shards = await store.leadership.shards_written()
-    finally:
-        await store.close()
-    if shards is None:
-        raise SettingsError(f"nothing is kept under the prefix {settings.prefix!r}; --prefix names another.")
-    return open_configured(url, settings, shards=shards)
 
 
 class Report:

@@ -11,6 +11,7 @@ Parts:
   accept   POST /job from 64 connections into one replica: jobs/s, CPU of the replica per job
   drain    claim, call and settle of jobs that wait already: jobs/s, CPU of the replica and of Redis per job
   both     accept and call at once
+  delivery drain, of a worker that is called for one job and for up to 10 and 50 at once; calls per job
   replicas jobs of queues in all shards that wait already, with 1, 2 and 4 replicas on one Redis: jobs/s, CPU per job of
            all replicas together and of Redis
   latency  from POST to the function's first byte on an idle replica: p50 and p99
@@ -37,7 +38,7 @@ from typing import Any
 
 import msgspec
 from bench_states import bytes_by_state
-from bench_traffic import ARGS, Function, load_one, pause_queue, resume_queue, until_ready
+from bench_traffic import ARGS, Function, calls_of, load_one, pause_queue, resume_queue, until_ready
 
 from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Attempt, Spec
@@ -45,6 +46,7 @@ from coordinator.domain.outcome import Success
 from coordinator.domain.queue import QueueSettings, Retention
 from coordinator.domain.settlement import decide
 from coordinator.domain.unique import Unique
+from coordinator.domain.worker import Batching, Worker
 from coordinator.store.embedded import EmbeddedServer, find_program
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import Ended, NewJob
@@ -202,6 +204,14 @@ class Bench:
         """Claim, call, settle."""
         return [("drain", await self._median(self._drain_round))]
 
+    async def delivery(self) -> Iterable[tuple[str, Figures]]:
+        """One call for one job, and for many."""
+        shown = []
+        for size in (None, 10, 50):
+            figures = await self._median(lambda size=size: self._drain_round(size))  # type: ignore[misc]
+            shown.append((f"delivery, {size or 'one'}", figures))
+        return shown
+
     async def both(self) -> Iterable[tuple[str, Figures]]:
         """Accept and call at once."""
         return [("accept and call", await self._median(self._both_round))]
@@ -251,21 +261,25 @@ class Bench:
         replica.wait()
         return figures
 
-    async def _drain_round(self) -> Figures:
+    async def _drain_round(self, size: int | None = None) -> Figures:
         await self._flush()
         store = open_store(self.server.url)
         shard = 6  # The shard of the queue `default`.
         for start in range(0, self.jobs, BATCH):
             await store.jobs.enqueue(shard, _new_jobs(min(BATCH, self.jobs - start), 0, shard))
+        function_port = free_port()
+        if size:
+            batching = Batching(size, window_ms=100)
+            await store.workers.put("bench", Worker(f"http://127.0.0.1:{function_port}/", batch=batching))
         await store.close()
-        return await self._run_to_the_end(None)
+        return await self._run_to_the_end(None, function_port)
 
     async def _both_round(self) -> Figures:
         await self._flush()
-        return await self._run_to_the_end(self._load)
+        return await self._run_to_the_end(self._load, free_port())
 
-    async def _run_to_the_end(self, begin: "Callable[[int], Awaitable[None]] | None") -> Figures:
-        function_port, port = free_port(), free_port()
+    async def _run_to_the_end(self, begin: "Callable[[int], Awaitable[None]] | None", function_port: int) -> Figures:
+        port = free_port()
         function = subprocess.Popen([sys.executable, TRAFFIC, "function", str(function_port)])
         replica = self._start_replica(port, function_port)
 
@@ -276,6 +290,7 @@ class Bench:
             await self._until_finished()
 
         figures = await self._watch([replica], to_the_end())
+        figures["calls/job"] = await calls_of(function_port) / self.jobs
         for process in (replica, function):
             process.terminate()
             process.wait()
@@ -369,7 +384,7 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "traits", "states", "accept", "drain", "both", "replicas", "latency")
+    parts = ("store", "traits", "states", "accept", "drain", "delivery", "both", "replicas", "latency")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)

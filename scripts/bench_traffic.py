@@ -2,19 +2,19 @@
 
 import asyncio
 import json
+import re
 import sys
 import time
 
 ARGS = {"to": "someone@example.com", "subject": "x" * 150}
 CONNECTIONS = 64
 
+_JOB_ID = re.compile(rb'"jobId":"([^"]+)"')
+
 
 class Function(asyncio.Protocol):
-    """The cheapest function there is: an inline receipt for whatever comes."""
+    """The cheapest function there is: an inline receipt for whatever comes, and for each job of a call for many."""
 
-    ANSWER = (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 20\r\n\r\n" + b'{"status":"success"}'
-    )
     first_byte_at = 0.0
     calls = 0
 
@@ -35,9 +35,24 @@ class Function(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
+            if head.startswith(b"GET "):
+                self._answer(b"%d" % Function.calls)
+                self._transport.close()
+                return
             Function.first_byte_at = time.monotonic()
             Function.calls += 1
-            self._transport.write(self.ANSWER)
+            self._answer(_receipts_for(rest[:length]))
+
+    def _answer(self, body: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+
+
+def _receipts_for(call: bytes) -> bytes:
+    if b'"jobs":[' not in call:
+        return b'{"status":"success"}'
+    receipts = b",".join(b'{"jobId":"%s","status":"success"}' % job_id for job_id in _JOB_ID.findall(call))
+    return b'{"receipts":[%s]}' % receipts
 
 
 async def serve_function(port: int) -> None:
@@ -90,6 +105,12 @@ async def pause_queue(port: int, queue: str = "default") -> None:
 async def resume_queue(port: int, queue: str) -> None:
     """Start what waits in it."""
     await request(port, f"POST /queue/{queue}/resume", b"{}")
+
+
+async def calls_of(function_port: int) -> int:
+    """How often the function was called."""
+    answer = await request(function_port, "GET /")
+    return int(answer.partition(b"\r\n\r\n")[2])
 
 
 async def until_ready(port: int) -> None:

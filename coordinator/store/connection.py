@@ -259,10 +259,9 @@ class Connection:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
         async with client.pubsub() as pubsub:
-            subscribe = pubsub.ssubscribe if self.servers.publish == "SPUBLISH" else pubsub.subscribe
             try:
                 async with asyncio.timeout(TRY_LIMIT_S):
-                    await subscribe(channel)
+                    await self.servers.listen(pubsub, channel)
                 yield pubsub
             except (RedisError, OSError) as error:
                 await self.servers.heed(error, client)

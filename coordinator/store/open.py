@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from redis.exceptions import NoPermissionError, ResponseError
@@ -14,7 +15,7 @@ from coordinator.settings import Settings
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
-from coordinator.store.embedded import OLDEST_VERSION
+from coordinator.store.embedded import OLDEST_VERSION, running_url
 from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
@@ -132,6 +133,31 @@ def _open_in_process() -> Servers:
         raise SettingsError(msg) from None
     # Without a time-out, for the same reason as a real connection.
     return OneServer(FakeAsyncRedis(socket_timeout=None))
+
+
+async def open_as_written(url: str, settings: Settings) -> Store:
+    """A store with the number of shards that it was set up with. Raises `StoreUnavailable`, `SettingsError`."""
+    store = open_configured(url, settings)
+    try:
+        with first_contact():
+            await check_address(store)
+            shards = await store.leadership.shards_written()
+    finally:
+        await store.close()
+    if shards is None:
+        raise SettingsError(f"nothing is kept under the prefix {settings.prefix!r}; --prefix names another.")
+    return open_configured(url, settings, shards=shards)
+
+
+def find_store_url(settings: Settings, data_dir: Path) -> str:
+    """The Redis of the settings, else that of a `coordinator dev` which runs. Raises `SettingsError`."""
+    url = settings.redis_url or running_url(data_dir)
+    if not url:
+        raise SettingsError(
+            "no store: set COORDINATOR_REDIS_URL or --redis-url, or start `coordinator dev`; "
+            f"none runs in {data_dir} (--data-dir says where else)"
+        )
+    return url
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
@@ -80,6 +81,9 @@ class Servers(Protocol):
     async def primaries(self) -> list["Redis"]:
         """Clients of all primaries. Raises `RedisError`."""
 
+    async def listen(self, pubsub: PubSub, channel: str) -> None:
+        """Subscribe to what `publish` sends. Raises `RedisError`."""
+
     async def heed(self, error: Exception, client: "Redis | None") -> bool:
         """Learn from what a server answered. True if the same is to be tried at once, elsewhere."""
 
@@ -111,6 +115,10 @@ class OneServer:
     async def primaries(self) -> list["Redis"]:
         """The one."""
         return [self._client]
+
+    async def listen(self, pubsub: PubSub, channel: str) -> None:
+        """By the plain command."""
+        await pubsub.subscribe(channel)
 
     async def heed(self, error: Exception, client: "Redis | None") -> bool:
         """A demoted primary keeps its connections: the next one may lead to the new primary."""
@@ -160,6 +168,10 @@ class Cluster:
         if not self._is_known:
             await self._look()
         return [self._client(address) for address in sorted({address for *_, address in self._ranges})]
+
+    async def listen(self, pubsub: PubSub, channel: str) -> None:
+        """By the sharded command."""
+        await pubsub.ssubscribe(channel)
 
     async def heed(self, error: Exception, client: "Redis | None") -> bool:
         """Who tells where a slot has gone to is believed; who cannot be reached may have been replaced."""

@@ -1,9 +1,9 @@
-"""What stands before and behind a Lambda function at AWS: a function URL, and the runtime API that its events come from.
+"""What stands before and behind a Lambda function at AWS: a function URL, and the API that its events come from.
 
     python lambda_runtime_api.py <port> <command of the runtime>...
 
-HTTP on the port becomes events of payload format 2.0, one at a time, as one execution environment gets them. The command
-is started with `AWS_LAMBDA_RUNTIME_API` in its environment.
+HTTP on the port becomes events of payload format 2.0, one at a time, as one execution environment gets them. The
+command is started with `AWS_LAMBDA_RUNTIME_API` in its environment.
 """
 
 import base64
@@ -44,7 +44,7 @@ class FunctionURL(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(told)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = answer  # noqa: N815 - as the server calls them
 
     def _event(self, body):
         path, _, query = self.path.partition("?")
@@ -73,6 +73,7 @@ class RuntimeAPI(BaseHTTPRequestHandler):
     def do_GET(self):
         number, event = _events.get()
         headers = {
+            "Content-Type": "application/json",
             "Lambda-Runtime-Aws-Request-Id": number,
             "Lambda-Runtime-Deadline-Ms": "4102444800000",
             "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:jobs",
@@ -81,11 +82,20 @@ class RuntimeAPI(BaseHTTPRequestHandler):
         self._send(200, json.dumps(event).encode(), headers)
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = b"".join(self._chunks())
         if self.path.startswith(_INVOCATIONS):
             number = self.path.removeprefix(_INVOCATIONS).split("/")[1]
             _answers.pop(number).put(json.loads(body))
         self._send(202, b"", {})
+
+    def _chunks(self):
+        if self.headers.get("transfer-encoding") != "chunked":
+            yield self.rfile.read(int(self.headers.get("content-length", 0)))
+            return
+        while size := int(self.rfile.readline(), 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def _send(self, status, body, headers):
         self.send_response(status)

@@ -6,13 +6,22 @@ from pathlib import Path
 from tests.runtimes.runtime import APPS, Runtime
 
 _ROOT = str(APPS.parent.parent.parent)
-_ENVIRONMENT = {"PYTHONPATH": f"{APPS}:{_ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+_ENVIRONMENT = {"PYTHONPATH": _ROOT, "PYTHONDONTWRITEBYTECODE": "1"}
 _LAMBDA = Path(__file__).with_name("lambda_runtime_api.py")
 
 RUNTIMES = [
     Runtime(
         "uvicorn",
-        [sys.executable, "-m", "uvicorn", "workers:workers.asgi", "--port", "{port}", "--lifespan", "on"],
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "tests.runtimes.apps.workers:workers.asgi",
+            "--port",
+            "{port}",
+            "--lifespan",
+            "on",
+        ],
         _ENVIRONMENT,
     ),
     Runtime("wsgiref", [sys.executable, str(APPS / "wsgi_server.py")], _ENVIRONMENT),
@@ -27,7 +36,15 @@ RUNTIMES = [
     ),
     Runtime(
         "lambda-python",
-        [sys.executable, str(_LAMBDA), "{port}", sys.executable, "-m", "awslambdaric", "lambda_app.handler"],
+        [
+            sys.executable,
+            str(_LAMBDA),
+            "{port}",
+            sys.executable,
+            "-m",
+            "awslambdaric",
+            "tests.runtimes.apps.lambda_app.handler",
+        ],
         _ENVIRONMENT,
         needs=["python:awslambdaric"],
         is_serial=True,

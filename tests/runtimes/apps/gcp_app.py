@@ -1,7 +1,8 @@
 """The workers as a Cloud Function."""
 
 import functions_framework
-from workers import workers
+
+from tests.runtimes.apps.workers import workers
 
 
 @functions_framework.http

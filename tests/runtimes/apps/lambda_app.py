@@ -1,5 +1,5 @@
 """The workers as a Lambda function."""
 
-from workers import workers
+from tests.runtimes.apps.workers import workers
 
 handler = workers.aws_lambda

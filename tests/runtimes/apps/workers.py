@@ -1,4 +1,4 @@
-"""What every runtime serves: one worker for each thing that a function can do. workers.mjs is the same in JavaScript."""
+"""What every runtime serves: a worker for each thing that a function can do. workers.mjs is the same in JavaScript."""
 
 import asyncio
 import time
@@ -69,7 +69,7 @@ def cancels(args, job):
 
 @workers.worker("sorts", batch=True)
 def sorts(jobs):
-    return [Failure("not this one") if job.args.get("fail") else {"n": job.args["n"], "of": len(jobs)} for job in jobs]
+    return [Failure("not this one") if job.args.get("fail") else {"n": job.args["n"]} for job in jobs]
 
 
 def is_first_time(job):

@@ -4,7 +4,7 @@ import os
 import socketserver
 from wsgiref.simple_server import WSGIServer, make_server
 
-from workers import workers
+from tests.runtimes.apps.workers import workers
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):
