@@ -165,8 +165,9 @@ class Serving {
 
   async #run(call, way, arrivedAt, timestamp) {
     const entry = this.find(call.worker);
-    // Deadlines are told by the coordinator's clock; this one may be wrong.
-    const skew = timestamp ? arrivedAt - timestamp * 1000 || 0 : 0;
+    // Deadlines are told by the coordinator's clock, and this one may be wrong; by how much is known to a second or two.
+    const late = timestamp ? arrivedAt - timestamp * 1000 || 0 : 0;
+    const skew = late >= 0 && late < 2000 ? 0 : late;
     const calls = jobsIn(call);
     const jobs = calls.map((one) => new Job({ ...call, ...one }, skew, this.now, (beat) => beatBy(way, one, beat)));
     const receipts = await receiptsOf(entry, jobs);
