@@ -783,10 +783,12 @@ def _raised(job: Attempt, error: BaseException) -> Receipt:
 
 def _error_of(error: BaseException, kind: str = "") -> dict[str, Any]:
     told = {"type": kind or type(error).__name__, "message": _clean(str(error))[:MESSAGE_LIMIT]}
-    if error.__traceback__ is None:
+    frames = error.__traceback__
+    if frames is None:
         return told
-    # Without our own frame; the end tells most.
-    frames = error.__traceback__.tb_next or error.__traceback__
+    while frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    # The end tells most.
     return told | {"stack": _clean("".join(traceback.format_exception(type(error), error, frames)))[-STACK_LIMIT:]}
 
 
