@@ -1,10 +1,12 @@
-"""A small HTTP server that answers as it is told, and remembers what it was asked."""
+"""A small HTTP server that answers as it is told, and remembers what it was asked; and a real coordinator."""
 
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from tests.coordinator_process import coordinator_process
 
 
 class Server:
@@ -62,3 +64,9 @@ def server():
 def own_environment(monkeypatch):
     for name in ("COORDINATOR_URL", "COORDINATOR_TOKEN", "COORDINATOR_SECRET"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def coordinator_url(tmp_path_factory):
+    with coordinator_process(tmp_path_factory.mktemp("store") / "data") as url:
+        yield url
