@@ -320,8 +320,9 @@ class Service:
     def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         """The WSGI application."""
         # Without a length nothing may be read, unless the server ends the input by itself (chunked bodies).
-        length = environ.get("CONTENT_LENGTH") or (BODY_LIMIT_BYTES + 1 if environ.get("wsgi.input_terminated") else 0)
-        body = environ["wsgi.input"].read(min(int(length), BODY_LIMIT_BYTES + 1))
+        given, most = environ.get("CONTENT_LENGTH") or "", BODY_LIMIT_BYTES + 1
+        length = int(given) if given.isdecimal() else most if environ.get("wsgi.input_terminated") else 0
+        body = environ["wsgi.input"].read(min(length, most))
         headers = {name[5:].replace("_", "-"): environ[name] for name in environ if name.startswith("HTTP_")}
         answer = self.handle(environ["REQUEST_METHOD"], headers, body)
         start_response(f"{answer.status} {http.client.responses[answer.status]}", list(answer.headers.items()))
@@ -331,8 +332,9 @@ class Service:
         """The Lambda handler: for function URLs, HTTP and REST APIs, and load balancers."""
         many: Mapping[str, list[str]] = event.get("multiValueHeaders") or {}
         headers = event.get("headers") or {name: values[-1] for name, values in many.items() if values}
-        # The second is of payload format 2.0. An event that is no request has neither.
-        method = event.get("httpMethod") or event.get("requestContext", {}).get("http", {}).get("method", "none")
+        # The first is of the older formats, the second of payload format 2.0.
+        request = (event.get("requestContext") or {}).get("http") or {}
+        method = event.get("httpMethod") or request.get("method", "an event that is no request")
         body: str = event.get("body") or ""
         try:
             raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
@@ -520,7 +522,8 @@ class _Worker:
         called = function if inspect.isroutine(function) else type(function).__call__
         self.is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
         signature = inspect.signature(function)
-        second = [one for one in signature.parameters.values() if one.kind is not one.KEYWORD_ONLY][1:2]
+        given = [one for one in signature.parameters.values() if one.kind not in {one.KEYWORD_ONLY, one.VAR_KEYWORD}]
+        second = [one for one in given if one.kind is one.VAR_POSITIONAL] or given[1:2]
         # One with a default is the function's own, unless it is called so.
         self.takes_job = not is_batch and any(one.default is one.empty or one.name == "job" for one in second)
         try:
@@ -783,10 +786,12 @@ def _raised(job: Attempt, error: BaseException) -> Receipt:
 
 def _error_of(error: BaseException, kind: str = "") -> dict[str, Any]:
     told = {"type": kind or type(error).__name__, "message": _clean(str(error))[:MESSAGE_LIMIT]}
-    if error.__traceback__ is None:
+    frames = error.__traceback__
+    if frames is None:
         return told
-    # Without our own frame; the end tells most.
-    frames = error.__traceback__.tb_next or error.__traceback__
+    while frames.tb_next and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    # The end tells most.
     return told | {"stack": _clean("".join(traceback.format_exception(type(error), error, frames)))[-STACK_LIMIT:]}
 
 

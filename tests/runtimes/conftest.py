@@ -1,50 +1,21 @@
 """A real coordinator, and for each runtime its functions, started, with all rows of the table under way at once."""
 
 import os
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
-from coordinator.store.embedded import EmbeddedServer
-from tests.conftest import PROGRAMS
+from tests.coordinator_process import coordinator_process
 from tests.runtimes.harness import KNOWN, SECOND, Bench
 from tests.runtimes.rows import ROWS
-from tests.runtimes.runtime import free_port
 
 
 @pytest.fixture(scope="session")
 def coordinator_url(tmp_path_factory):
-    """Of `coordinator serve` on a server of its own."""
-    server = EmbeddedServer(next(iter(PROGRAMS.values())), tmp_path_factory.mktemp("store"))
-    server.start()
-    port = free_port()
-    command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port), "--redis-url", server.url]
+    """Of a coordinator that all runtimes share."""
     # A call that is held hears of a heartbeat's `extend` when its lease is renewed, three times in this.
-    environment = os.environ | {"COORDINATOR_LEASE_MS": "1500"}
-    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 20
-        while not _is_ready(url):
-            assert process.poll() is None, "the coordinator ended at its start"
-            assert time.monotonic() < until, "the coordinator is not ready within 20 s"
-            time.sleep(0.02)
+    with coordinator_process(tmp_path_factory.mktemp("store") / "data", lease_ms="1500") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-        server.stop()
-
-
-def _is_ready(url):
-    try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")
