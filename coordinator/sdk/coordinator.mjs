@@ -165,7 +165,7 @@ class Serving {
 
   async #run(call, way, arrivedAt, timestamp) {
     const entry = this.find(call.worker);
-    // Deadlines are told by the coordinator's clock, and this one may be wrong; by how much is known to a second or two.
+    // Deadlines are told by the coordinator's clock; how far this one is off is known to a second or two.
     const late = timestamp ? arrivedAt - timestamp * 1000 || 0 : 0;
     const skew = late >= 0 && late < 2000 ? 0 : late;
     const calls = jobsIn(call);
