@@ -17,6 +17,9 @@ from coordinator.store.embedded import EmbeddedServer, Program, bundled_program,
 from coordinator.store.open import IN_PROCESS_URL, Store, open_store
 from tests.servers import ClusterSet, SentinelSet, ServerSet
 
+# They assert on behalf of tests, and are to tell as much when they fail.
+pytest.register_assert_rewrite("tests.runtimes.rows", "tests.runtimes.harness")
+
 START = 1_800_000_000_000
 """The instant at which every test begins."""
 

@@ -7,6 +7,7 @@
 
 import ast
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -46,6 +47,8 @@ HOMES = {
 IMPURE = {"asyncio", "os", "random", "secrets", "time"}
 VAGUE = {"base", "common", "helpers", "manager", "service", "types", "utils"}
 LINES_MAX = 400
+LINES_EXCEPTED = {"coordinator/sdk/functions.py": 840}
+"""One file, to be copied."""
 FUNCTION_LINES_MAX = 60
 PARAMETERS_MAX = 6
 
@@ -83,6 +86,20 @@ def test_every_library_stays_in_its_home() -> None:
     hold(broken)
 
 
+def test_what_is_copied_stands_alone() -> None:
+    """`sdk/functions.py` goes into a function's bundle by itself, and whoever imports it gets nothing else with it."""
+
+    def broken(path: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
+        if shown(path) == "coordinator/sdk/functions.py":
+            for line, name in imports(tree):
+                if top(name) not in sys.stdlib_module_names:
+                    yield line, f"it is copied alone, and may not import {name}"
+        if shown(path) in {"coordinator/__init__.py", "coordinator/sdk/__init__.py"}:
+            yield from ((line, f"may import nothing, nor {name}") for line, name in imports(tree))
+
+    hold(broken)
+
+
 def test_one_file_knows_croniter() -> None:
     """Its answers are checked against another library, which may replace it."""
     users = {path for path, tree in MODULES.items() for _, name in imports(tree) if top(name) == "croniter"}
@@ -114,9 +131,9 @@ def test_nothing_is_too_large() -> None:
     """What outgrows these usually holds two things."""
 
     def broken(path: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
-        lines = len(path.read_text().splitlines())
-        if lines > LINES_MAX:
-            yield lines, f"{lines} lines, of {LINES_MAX} at the most"
+        lines, most = len(path.read_text().splitlines()), LINES_EXCEPTED.get(shown(path), LINES_MAX)
+        if lines > most:
+            yield lines, f"{lines} lines, of {most} at the most"
         for node in ast.walk(tree):
             if isinstance(node, Function):
                 lines, parameters = (node.end_lineno or 0) - node.lineno + 1, count_parameters(node)
@@ -141,7 +158,8 @@ def test_nothing_is_put_off() -> None:
     fail_at(
         f"{shown(path)}:{number}: do it or drop it: {line.strip()}"
         for path in files
-        if path.suffix in {"", ".py", ".lua", ".js", ".html", ".css"}
+        if path.suffix in {"", ".py", ".lua", ".js", ".mjs", ".mts", ".html", ".css"}
+        and "node_modules" not in path.parts
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if mark.search(line)
     )

@@ -1,0 +1,45 @@
+"""A coordinator as users start it: `coordinator serve`, on a server of its own."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from coordinator.store.embedded import EmbeddedServer
+from tests.conftest import PROGRAMS
+from tests.runtimes.runtime import free_port
+
+
+@contextlib.contextmanager
+def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
+    """Gives its URL when it is ready."""
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
+    server.start()
+    port = free_port()
+    command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port), "--redis-url", server.url]
+    environment = os.environ | {f"COORDINATOR_{name.upper()}": value for name, value in settings.items()}
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 20
+        while not _is_ready(url):
+            assert process.poll() is None, "the coordinator ended at its start"
+            assert time.monotonic() < until, "the coordinator is not ready within 20 s"
+            time.sleep(0.02)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+        server.stop()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
