@@ -19,6 +19,7 @@ from coordinator.domain.job import Spec
 from coordinator.domain.recurrence import Rule
 from coordinator.domain.retry import Backoff
 from coordinator.domain.schedule import Schedule
+from coordinator.domain.worker import Batching, Worker
 from coordinator.engine.replica import Replica
 from coordinator.settings import Settings
 from coordinator.store.open import IN_PROCESS_URL, open_store
@@ -63,7 +64,10 @@ class FailingOnce:
 
 
 class Function:
-    """`flaky` fails its first attempt, `later` takes the job and reports by receipt, all others succeed."""
+    """`flaky` fails its first attempt, `later` takes the job and reports by receipt, all others succeed.
+
+    `together` is called for many jobs at once.
+    """
 
     def __init__(self):
         self.calls = Counter()
@@ -71,6 +75,10 @@ class Function:
 
     async def __call__(self, request):
         call = json.loads(request.content)
+        if call["worker"] == "together":
+            self.calls.update(job["jobId"] for job in call["jobs"])
+            receipts = [{"jobId": job["jobId"], "status": "success"} for job in call["jobs"]]
+            return httpx.Response(200, json={"receipts": receipts})
         self.calls[call["jobId"]] += 1
         if call["worker"] == "flaky" and call["attempt"] == 1:
             return httpx.Response(500)
@@ -90,8 +98,10 @@ async def _run(n, when):
     function = Function()
     settings = Settings(worker_url="http://function/", poll_interval_ms=50, shards=1, shutdown_grace_ms=1000)
     replica = Replica(store, Caller(httpx.MockTransport(function)), settings)
+    await store.workers.put("together", Worker("http://function/", batch=Batching(2, window_ms=20)))
     failing = FailingOnce(store, n, when)
     await replica.start()
+    together = [(await replica.intake.enqueue(_spec("together"))).id for _ in range(2)]
     jobs = {worker: (await replica.intake.enqueue(_spec(worker))).id for worker in ("plain", "flaky", "later")}
     soon = await store.schedules.now() + 20
     tick = Schedule(Rule(every_ms=1000, start_at=soon), _spec("tick"), max_runs=1)
@@ -100,12 +110,13 @@ async def _run(n, when):
     answer = await replica.settler.receive(accepted["jobId"], _success())
     assert answer.reply in {"ok", "already_recorded"}
     async with asyncio.timeout(5):
-        while (await store.queues.read("default")).counts["succeeded"] < 4:
+        while (await store.queues.read("default")).counts["succeeded"] < 6:
             await asyncio.sleep(0.01)
     counts = (await store.queues.read("default")).counts
-    assert counts == dict.fromkeys(counts, 0) | {"succeeded": 4}
+    assert counts == dict.fromkeys(counts, 0) | {"succeeded": 6}
     assert {worker: function.calls[job_id] for worker, job_id in jobs.items()} == {"plain": 1, "flaky": 2, "later": 1}
-    assert len(function.calls) == 4
+    assert [function.calls[job_id] for job_id in together] == [1, 1]
+    assert len(function.calls) == 6
     assert (await store.schedules.read(schedule_id)).runs == 1
     flaky = await store.jobs.read(jobs["flaky"])
     assert [entry.outcome for entry in flaky.attempts] == ["failure", "success"]
