@@ -305,7 +305,12 @@ class Service:
     def handle(self, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer a request: what all platforms come to. For `async def` views there is `handle_async`."""
         call = self._read(method, headers, body)
-        return call if isinstance(call, Answer) else call.answer(call.run())
+        if isinstance(call, Answer):
+            return call
+        receipts = call.run()
+        if call.is_to_post(is_gone=False):
+            call.post(receipts)
+        return call.answer(receipts)
 
     async def handle_async(
         self, method: str, headers: Mapping[str, str], body: bytes, *, is_gone: Callable[[], bool] = lambda: False
@@ -315,7 +320,9 @@ class Service:
         if isinstance(call, Answer):
             return call
         receipts = await call.run_async()
-        return await _in_thread(_POSTS, functools.partial(call.answer, receipts, is_gone=is_gone()))
+        if call.is_to_post(is_gone=is_gone()):
+            await _in_thread(_POSTS, call.post, receipts)
+        return call.answer(receipts)
 
     def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         """The WSGI application."""
@@ -361,7 +368,7 @@ class Service:
         return Trial((await call.run_async())[0], heartbeats)
 
     def _trial(
-        self, args: object, on_heartbeat: Callable[[Receipt], object] = bool, **fields: object
+        self, args: object, on_heartbeat: Callable[[Receipt], object] = lambda _: None, **fields: object
     ) -> tuple[_Call, list[Receipt]]:
         heartbeats: list[Receipt] = []
 
@@ -383,7 +390,9 @@ class Service:
         try:
             return self._let_in(method, {name.lower(): value for name, value in headers.items()}, body)
         except _RefusedError as why:
-            _log.warning("a call was answered %s %s: %s", why.status, why.code, why.error)
+            # Whoever looks whether the function is there sends a GET, again and again.
+            level = logging.DEBUG if why.status == http.client.METHOD_NOT_ALLOWED else logging.WARNING
+            _log.log(level, "a call was answered %s %s: %s", why.status, why.code, why.error)
             return _answer(why.status, {"code": why.code, "error": why.error}, **why.headers)
 
     def _let_in(self, method: str, headers: Mapping[str, str], body: bytes) -> _Call | Answer:
@@ -426,7 +435,8 @@ class Wrapped(Service, Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        functools.update_wrapper(self, function)
+        # A function's own attributes stay there: of one that is wrapped already they would replace ours.
+        functools.update_wrapper(self, function, updated=())
         self._function, self._worker = function, _Worker(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -566,18 +576,22 @@ class _Call:
         ended = await asyncio.gather(*(self._run_group_async(group) for group in self._groups))
         return [receipt for receipts in ended for receipt in receipts]
 
-    def answer(self, receipts: Sequence[Receipt], *, is_gone: bool = False) -> Answer:
-        """The answer. Where it may get lost, the receipts are posted first."""
-        report, took_s = self._settings.report, self._settings.clock() - self._began
-        if report == "always" or (report == "auto" and (is_gone or took_s >= REPORT_AFTER_S)):
-            self._post(receipts)
+    def answer(self, receipts: Sequence[Receipt]) -> Answer:
+        """With the receipt, or the receipts of a batch."""
         if not self._is_batch:
             return _answer(200, receipts[0])
         return _answer(
             200, {"receipts": [{"jobId": job.id, **one} for job, one in zip(self._jobs, receipts, strict=True)]}
         )
 
-    def _post(self, receipts: Sequence[Receipt]) -> None:
+    def is_to_post(self, *, is_gone: bool) -> bool:
+        """Whether the answer may get lost, so that the receipts are to be posted before."""
+        took_s = self._settings.clock() - self._began
+        is_at_risk = is_gone or took_s >= REPORT_AFTER_S
+        return self._settings.report == "always" or (self._settings.report == "auto" and is_at_risk)
+
+    def post(self, receipts: Sequence[Receipt]) -> None:
+        """Post them to the coordinator. Raises nothing."""
         told = [one | job._own for job, one in zip(self._jobs, receipts, strict=True)]  # noqa: SLF001 - of this module
         path, body = f"{self._jobs[0]._path}/receipt", told[0]  # noqa: SLF001
         if self._is_batch:

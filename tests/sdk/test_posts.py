@@ -235,6 +235,7 @@ def test_a_trial_gives_the_receipt_and_the_heartbeats():
     def function(args, job):
         job.progress(10, "begun")
         job.heartbeat(extend=60)
+        job.raise_if_cancelled()
         return [args, job.attempt, job.max_attempts, job.is_last_attempt, job.meta, job.worker]
 
     trial = wrap(function).test({"a": (1,)}, attempt=2, max_attempts=2, meta={"m": 1}, worker="w")
@@ -279,6 +280,12 @@ def test_a_wrapped_function_can_be_called_as_before():
     assert (double(2), double(2, times=3), vars(double)["__name__"], double.__doc__) == (4, 6, "double", "Doubles.")
     # The second parameter is its own.
     assert called(double, job(args=4), sent_at=int(time.time()))[1]["result"] == 8
+
+
+def test_what_is_wrapped_twice_keeps_the_outer_settings():
+    function = wrap(wrap(lambda args: args, unsigned=True), secret=SECRET, clock=clock)
+    assert function.handle("POST", {}, b"{}").status == 401
+    assert called(function, job(args=5))[1]["result"] == 5
 
 
 class Callable:
