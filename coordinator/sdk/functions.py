@@ -11,7 +11,7 @@
 ```
 
 A plain function runs in the thread of its request, or in a thread of its own under ASGI; an `async def` on the server's
-loop, or on one of its own. Needs Python 3.10 and nothing else. The settings: see `Options`.
+loop, or on one of its own, which on Lambda is kept. Needs Python 3.10 and nothing else. The settings: see `Options`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ import json
 import logging
 import os
 import re
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -54,10 +55,12 @@ R = TypeVar("R")
 Receipt = dict[str, Any]
 Wait = float | str
 """Seconds, or a duration such as `"30s"` or `"5m"`."""
+_Run = Callable[[Coroutine[Any, Any, list[Receipt]]], list[Receipt]]
 Stop = Literal["requested", "superseded", "deadline", ""]
 
 _log = logging.getLogger("coordinator.functions")
 _FUNCTIONS = ThreadPoolExecutor(64, "coordinator-function")
+_KEPT = threading.local()
 _POSTS = ThreadPoolExecutor(16, "coordinator-post")
 """Apart from those of functions: a heartbeat must not wait for functions to end."""
 
@@ -304,10 +307,13 @@ class Service:
 
     def handle(self, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer a request: what all platforms come to. For `async def` views there is `handle_async`."""
+        return self._handle(method, headers, body, asyncio.run)
+
+    def _handle(self, method: str, headers: Mapping[str, str], body: bytes, run: _Run) -> Answer:
         call = self._read(method, headers, body)
         if isinstance(call, Answer):
             return call
-        receipts = call.run()
+        receipts = call.run(run)
         if call.is_to_post(is_gone=False):
             call.post(receipts)
         return call.answer(receipts)
@@ -347,7 +353,7 @@ class Service:
             raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
         except ValueError:
             raw = b""
-        answer = self.handle(method, headers, raw)
+        answer = self._handle(method, headers, raw, _run_on_kept_loop)
         told = {"statusCode": answer.status, "body": answer.body.decode(), "isBase64Encoded": False}
         if event.get("headers") or not many:
             return told | {"headers": answer.headers}
@@ -559,10 +565,10 @@ class _Call:
         self._groups = [jobs] if worker.is_batch else [[job] for job in jobs]
         self._began = settings.clock()
 
-    def run(self) -> list[Receipt]:
-        """The receipts of all jobs, in their order."""
+    def run(self, run: _Run = asyncio.run) -> list[Receipt]:
+        """The receipts of all jobs, in their order. `run` is for what has to run on a loop."""
         if self._worker.is_async:
-            return asyncio.run(self.run_async())
+            return run(self.run_async())
         if len(self._groups) == 1:
             return self._run_group(self._groups[0])
         with ThreadPoolExecutor(min(len(self._groups), 32), "coordinator-batch") as pool:
@@ -827,6 +833,14 @@ def _json(value: object) -> bytes:
 def _instant(text: str) -> datetime:
     # Before Python 3.11 a Z was not read.
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _run_on_kept_loop(work: Coroutine[Any, Any, R]) -> R:
+    """For Lambda, whose calls come one by one: the clients that a function keeps belong to the loop of the first."""
+    if not hasattr(_KEPT, "loop"):
+        _KEPT.loop = asyncio.new_event_loop()
+    result: R = _KEPT.loop.run_until_complete(work)
+    return result
 
 
 async def _in_thread(pool: Executor, function: Callable[..., R], *args: object) -> R:
