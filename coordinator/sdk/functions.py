@@ -584,11 +584,7 @@ class _Call:
 
     def answer(self, receipts: Sequence[Receipt]) -> Answer:
         """With the receipt, or the receipts of a batch."""
-        if not self._is_batch:
-            return _answer(200, receipts[0])
-        return _answer(
-            200, {"receipts": [{"jobId": job.id, **one} for job, one in zip(self._jobs, receipts, strict=True)]}
-        )
+        return _answer(200, {"receipts": self._named(receipts)} if self._is_batch else receipts[0])
 
     def is_to_post(self, *, is_gone: bool) -> bool:
         """Whether the answer may get lost, so that the receipts are to be posted before."""
@@ -599,12 +595,8 @@ class _Call:
     def post(self, receipts: Sequence[Receipt]) -> None:
         """Post them to the coordinator. Raises nothing."""
         told = [one | job._own for job, one in zip(self._jobs, receipts, strict=True)]  # noqa: SLF001 - of this module
-        path, body = f"{self._jobs[0]._path}/receipt", told[0]  # noqa: SLF001
-        if self._is_batch:
-            path, body = (
-                "/receipt",
-                {"receipts": [{"jobId": job.id, **one} for job, one in zip(self._jobs, told, strict=True)]},
-            )
+        body = {"receipts": self._named(told)} if self._is_batch else told[0]
+        path = "/receipt" if self._is_batch else f"{self._jobs[0]._path}/receipt"  # noqa: SLF001
         try:
             status, _ = self._line.post(path, body, tries=3)
         except HeartbeatError as why:
@@ -612,6 +604,9 @@ class _Call:
         else:
             if not 200 <= status < 300:
                 _log.warning("POST %s was answered %s; what is answered here counts", path, status or "nothing")
+
+    def _named(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        return [{"jobId": job.id, **one} for job, one in zip(self._jobs, receipts, strict=True)]
 
     def _run_group(self, jobs: Sequence[Attempt]) -> list[Receipt]:
         try:
@@ -693,10 +688,16 @@ class _Line:
         try:
             connection.request("POST", url.path + path, body, headers)
             answer = connection.getresponse()
-            raw = answer.read()
-            return answer.status, json.loads(raw) if answer.status < 500 and raw else None
+            status, raw = answer.status, answer.read()
         finally:
             connection.close()
+        try:
+            return status, json.loads(raw)
+        except ValueError:
+            # A proxy may refuse in words of its own; to agree so is nothing that can be relied on.
+            if status < 300:
+                raise
+            return status, None
 
 
 class _ASGI:

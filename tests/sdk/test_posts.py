@@ -113,6 +113,12 @@ def test_a_refused_heartbeat_is_the_functions_error(server):
         assert error["message"] == "the coordinator answered 422: progress: use a number from 0 to 100"
 
 
+def test_a_heartbeat_that_a_proxy_refuses_is_the_functions_error(server):
+    server.otherwise = (404, b"<html>", {})
+    assert result_of(sync_and_async([{}])[0], url=server.url)["error"]["type"] == "HeartbeatError"
+    assert len(server.requests) == 1
+
+
 def test_a_job_is_told_that_it_is_cancelled(server):
     server.answers = [(200, {"cancelRequested": False}, {}), (200, {"cancelRequested": True}, {})]
 
