@@ -415,8 +415,9 @@ class Service:
             told = call["jobs"][0] if "jobs" in call else call
             url = str(told.get("receiptUrl")).rpartition("/job/")[0] if is_signed else ""
             sent_at = headers.get("webhook-timestamp", "")
-            ahead_s = self._settings.clock() - int(sent_at) if _UNIX_TIME.fullmatch(sent_at) else 0.0
-            return self._call(call, _Line(self._settings, url, ahead_s))
+            late_s = self._settings.clock() - int(sent_at) if _UNIX_TIME.fullmatch(sent_at) else 0.0
+            # It is in whole seconds: a little late is a clock that is right.
+            return self._call(call, _Line(self._settings, url, 0.0 if 0 <= late_s < 2 else late_s))
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as why:
             problem = f"this is no call of a coordinator: {why!r:.200}"
             raise _RefusedError(400, "invalid_call", problem) from None

@@ -157,6 +157,13 @@ def test_an_attempt_that_is_not_the_current_one_is_told(server):
     assert result_of(function, url=server.url) == {"status": "cancelled"}
 
 
+@pytest.mark.parametrize(("late", "moved"), [(0, 0), (1.9, 0), (2, 2), (-3, -3), (200, 200)])
+def test_a_clock_that_is_right_moves_no_deadline(late, moved):
+    """Timestamps of calls are in whole seconds."""
+    seconds = result_of(lambda args, job: job.deadline.timestamp() - NOW, clock=lambda: NOW + late)["result"]
+    assert seconds == 900 + moved
+
+
 def test_the_deadline_counts_on_our_own_clock(server):
     """This clock is 200 s ahead of the coordinator's, which gave 900 s."""
     now = [NOW + 200.0]
