@@ -54,6 +54,17 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"in CI these servers are needed and missing: {', '.join(sorted(missing))}")
 
 
+ALONE = {"anomalies", "chaos", "engine", "runtimes"}
+"""Folders of tests that want the machine for themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not to be run beside others."""
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in ALONE:
+            item.add_marker("alone")
+
+
 @pytest.fixture(scope="session")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
     """Starts each kind of server once; a call with its family gives its URL."""
