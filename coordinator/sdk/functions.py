@@ -11,7 +11,7 @@
 ```
 
 A plain function runs in the thread of its request, or in a thread of its own under ASGI; an `async def` on the server's
-loop, or on one of its own. Needs Python 3.10 and nothing else. The settings: see `Options`.
+loop, or on one of its own, which on Lambda is kept. Needs Python 3.10 and nothing else. The settings: see `Options`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ import json
 import logging
 import os
 import re
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -54,10 +55,12 @@ R = TypeVar("R")
 Receipt = dict[str, Any]
 Wait = float | str
 """Seconds, or a duration such as `"30s"` or `"5m"`."""
+_Run = Callable[[Coroutine[Any, Any, list[Receipt]]], list[Receipt]]
 Stop = Literal["requested", "superseded", "deadline", ""]
 
 _log = logging.getLogger("coordinator.functions")
 _FUNCTIONS = ThreadPoolExecutor(64, "coordinator-function")
+_KEPT = threading.local()
 _POSTS = ThreadPoolExecutor(16, "coordinator-post")
 """Apart from those of functions: a heartbeat must not wait for functions to end."""
 
@@ -304,8 +307,16 @@ class Service:
 
     def handle(self, method: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer a request: what all platforms come to. For `async def` views there is `handle_async`."""
+        return self._handle(method, headers, body, asyncio.run)
+
+    def _handle(self, method: str, headers: Mapping[str, str], body: bytes, run: _Run) -> Answer:
         call = self._read(method, headers, body)
-        return call if isinstance(call, Answer) else call.answer(call.run())
+        if isinstance(call, Answer):
+            return call
+        receipts = call.run(run)
+        if call.is_to_post(is_gone=False):
+            call.post(receipts)
+        return call.answer(receipts)
 
     async def handle_async(
         self, method: str, headers: Mapping[str, str], body: bytes, *, is_gone: Callable[[], bool] = lambda: False
@@ -315,7 +326,9 @@ class Service:
         if isinstance(call, Answer):
             return call
         receipts = await call.run_async()
-        return await _in_thread(_POSTS, functools.partial(call.answer, receipts, is_gone=is_gone()))
+        if call.is_to_post(is_gone=is_gone()):
+            await _in_thread(_POSTS, call.post, receipts)
+        return call.answer(receipts)
 
     def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., object]) -> list[bytes]:
         """The WSGI application."""
@@ -340,7 +353,7 @@ class Service:
             raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
         except ValueError:
             raw = b""
-        answer = self.handle(method, headers, raw)
+        answer = self._handle(method, headers, raw, _run_on_kept_loop)
         told = {"statusCode": answer.status, "body": answer.body.decode(), "isBase64Encoded": False}
         if event.get("headers") or not many:
             return told | {"headers": answer.headers}
@@ -361,7 +374,7 @@ class Service:
         return Trial((await call.run_async())[0], heartbeats)
 
     def _trial(
-        self, args: object, on_heartbeat: Callable[[Receipt], object] = bool, **fields: object
+        self, args: object, on_heartbeat: Callable[[Receipt], object] = lambda _: None, **fields: object
     ) -> tuple[_Call, list[Receipt]]:
         heartbeats: list[Receipt] = []
 
@@ -383,7 +396,9 @@ class Service:
         try:
             return self._let_in(method, {name.lower(): value for name, value in headers.items()}, body)
         except _RefusedError as why:
-            _log.warning("a call was answered %s %s: %s", why.status, why.code, why.error)
+            # Whoever looks whether the function is there sends a GET, again and again.
+            level = logging.DEBUG if why.status == http.client.METHOD_NOT_ALLOWED else logging.WARNING
+            _log.log(level, "a call was answered %s %s: %s", why.status, why.code, why.error)
             return _answer(why.status, {"code": why.code, "error": why.error}, **why.headers)
 
     def _let_in(self, method: str, headers: Mapping[str, str], body: bytes) -> _Call | Answer:
@@ -400,8 +415,9 @@ class Service:
             told = call["jobs"][0] if "jobs" in call else call
             url = str(told.get("receiptUrl")).rpartition("/job/")[0] if is_signed else ""
             sent_at = headers.get("webhook-timestamp", "")
-            ahead_s = self._settings.clock() - int(sent_at) if _UNIX_TIME.fullmatch(sent_at) else 0.0
-            return self._call(call, _Line(self._settings, url, ahead_s))
+            late_s = self._settings.clock() - int(sent_at) if _UNIX_TIME.fullmatch(sent_at) else 0.0
+            # It is in whole seconds: a little late is a clock that is right.
+            return self._call(call, _Line(self._settings, url, 0.0 if 0 <= late_s < 2 else late_s))
         except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError) as why:
             problem = f"this is no call of a coordinator: {why!r:.200}"
             raise _RefusedError(400, "invalid_call", problem) from None
@@ -426,7 +442,8 @@ class Wrapped(Service, Generic[P, R]):
 
     def __init__(self, function: Callable[P, R], **options: Unpack[Options]) -> None:
         super().__init__(**options)
-        functools.update_wrapper(self, function)
+        # A function's own attributes stay there: of one that is wrapped already they would replace ours.
+        functools.update_wrapper(self, function, updated=())
         self._function, self._worker = function, _Worker(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -549,10 +566,10 @@ class _Call:
         self._groups = [jobs] if worker.is_batch else [[job] for job in jobs]
         self._began = settings.clock()
 
-    def run(self) -> list[Receipt]:
-        """The receipts of all jobs, in their order."""
+    def run(self, run: _Run = asyncio.run) -> list[Receipt]:
+        """The receipts of all jobs, in their order. `run` is for what has to run on a loop."""
         if self._worker.is_async:
-            return asyncio.run(self.run_async())
+            return run(self.run_async())
         if len(self._groups) == 1:
             return self._run_group(self._groups[0])
         with ThreadPoolExecutor(min(len(self._groups), 32), "coordinator-batch") as pool:
@@ -566,25 +583,21 @@ class _Call:
         ended = await asyncio.gather(*(self._run_group_async(group) for group in self._groups))
         return [receipt for receipts in ended for receipt in receipts]
 
-    def answer(self, receipts: Sequence[Receipt], *, is_gone: bool = False) -> Answer:
-        """The answer. Where it may get lost, the receipts are posted first."""
-        report, took_s = self._settings.report, self._settings.clock() - self._began
-        if report == "always" or (report == "auto" and (is_gone or took_s >= REPORT_AFTER_S)):
-            self._post(receipts)
-        if not self._is_batch:
-            return _answer(200, receipts[0])
-        return _answer(
-            200, {"receipts": [{"jobId": job.id, **one} for job, one in zip(self._jobs, receipts, strict=True)]}
-        )
+    def answer(self, receipts: Sequence[Receipt]) -> Answer:
+        """With the receipt, or the receipts of a batch."""
+        return _answer(200, {"receipts": self._named(receipts)} if self._is_batch else receipts[0])
 
-    def _post(self, receipts: Sequence[Receipt]) -> None:
+    def is_to_post(self, *, is_gone: bool) -> bool:
+        """Whether the answer may get lost, so that the receipts are to be posted before."""
+        took_s = self._settings.clock() - self._began
+        is_at_risk = is_gone or took_s >= REPORT_AFTER_S
+        return self._settings.report == "always" or (self._settings.report == "auto" and is_at_risk)
+
+    def post(self, receipts: Sequence[Receipt]) -> None:
+        """Post them to the coordinator. Raises nothing."""
         told = [one | job._own for job, one in zip(self._jobs, receipts, strict=True)]  # noqa: SLF001 - of this module
-        path, body = f"{self._jobs[0]._path}/receipt", told[0]  # noqa: SLF001
-        if self._is_batch:
-            path, body = (
-                "/receipt",
-                {"receipts": [{"jobId": job.id, **one} for job, one in zip(self._jobs, told, strict=True)]},
-            )
+        body = {"receipts": self._named(told)} if self._is_batch else told[0]
+        path = "/receipt" if self._is_batch else f"{self._jobs[0]._path}/receipt"  # noqa: SLF001
         try:
             status, _ = self._line.post(path, body, tries=3)
         except HeartbeatError as why:
@@ -592,6 +605,9 @@ class _Call:
         else:
             if not 200 <= status < 300:
                 _log.warning("POST %s was answered %s; what is answered here counts", path, status or "nothing")
+
+    def _named(self, receipts: Sequence[Receipt]) -> list[Receipt]:
+        return [{"jobId": job.id, **one} for job, one in zip(self._jobs, receipts, strict=True)]
 
     def _run_group(self, jobs: Sequence[Attempt]) -> list[Receipt]:
         try:
@@ -673,10 +689,16 @@ class _Line:
         try:
             connection.request("POST", url.path + path, body, headers)
             answer = connection.getresponse()
-            raw = answer.read()
-            return answer.status, json.loads(raw) if answer.status < 500 and raw else None
+            status, raw = answer.status, answer.read()
         finally:
             connection.close()
+        try:
+            return status, json.loads(raw)
+        except ValueError:
+            # A proxy may refuse in words of its own; to agree so is nothing that can be relied on.
+            if status < 300:
+                raise
+            return status, None
 
 
 class _ASGI:
@@ -813,6 +835,14 @@ def _json(value: object) -> bytes:
 def _instant(text: str) -> datetime:
     # Before Python 3.11 a Z was not read.
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def _run_on_kept_loop(work: Coroutine[Any, Any, R]) -> R:
+    """For Lambda, whose calls come one by one: the clients that a function keeps belong to the loop of the first."""
+    if not hasattr(_KEPT, "loop"):
+        _KEPT.loop = asyncio.new_event_loop()
+    result: R = _KEPT.loop.run_until_complete(work)
+    return result
 
 
 async def _in_thread(pool: Executor, function: Callable[..., R], *args: object) -> R:

@@ -10,6 +10,19 @@ from uuid import uuid4
 from tests.runtimes.harness import SECOND, STRANGE, Bench
 
 ARGS = {"text": "äöü €", "list": [1, 2.5, None, True], "nested": {"a": {"b": []}}}
+DEPLOYED = [
+    "beats",
+    "cancels",
+    "fails",
+    "fatal",
+    "retries",
+    "sleeps",
+    "snoozes",
+    "sorts",
+    "succeeds",
+    "throttled",
+    "throws",
+]
 Check = Callable[[Bench], None]
 
 
@@ -117,6 +130,14 @@ def ping(bench: Bench) -> None:
     assert "snoozes" in told, "it tells which workers are deployed"
 
 
+def ping_by_hand(bench: Bench) -> None:
+    answer = bench.call({"ping": True, "worker": "succeeds"})
+    told = answer.json()
+    assert (answer.status_code, told["pong"], sorted(told["workers"])) == (200, True, DEPLOYED)
+    assert told["sdk"].split()[0] in {"python", "javascript"}
+    assert bench.call({"ping": True, "worker": "succeeds"}, secret=STRANGE).status_code == 401
+
+
 def wrong_secret(bench: Bench) -> None:
     bench.register("wronged", secret=STRANGE)
     job = bench.run("wronged", maxAttempts=1)
@@ -183,7 +204,7 @@ def pause_s(job: dict[str, Any]) -> float:
 
 TOGETHER: list[Check] = [
     *(success, failure, throw, retry, snooze, throttled, fatal, timeout, cancel),
-    *(batch_with_partial_failure, batch_by_hand, unknown_worker, ping, wrong_secret),
+    *(batch_with_partial_failure, batch_by_hand, unknown_worker, ping, ping_by_hand, wrong_secret),
     *(tampered_body, old_timestamp, future_timestamp, missing_signature),
 ]
 ALONE: list[Check] = [heartbeat, batch_of_a_plain_worker, worker_with_a_new_secret, function_with_both_secrets]

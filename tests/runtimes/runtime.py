@@ -1,7 +1,7 @@
 """A platform that functions run on, started as a process of its own.
 
 `{port}` stands for the port in the command and in the environment's values. The process finds `PORT`,
-`COORDINATOR_SECRET` (two secrets, separated by a space) and `COORDINATOR_URL` in its environment, and answers at `/`.
+`COORDINATOR_SECRET` (two secrets, separated by a space) and `COORDINATOR_URL` in its environment.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1
 class Runtime:
     """`needs`: programs, by name or path, and Python modules as `python:<name>`; without them it cannot be started.
 
-    `is_serial`: it takes one call at a time, and holds others up meanwhile.
+    `is_serial`: it takes one call at a time, and holds others up meanwhile. `path`: where it answers.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Runtime:
     environment: Mapping[str, str] = field(default_factory=dict)
     needs: Sequence[str] = ()
     is_serial: bool = False
+    path: str = "/"
 
     def missing(self) -> list[str]:
         """What it needs, and is not here."""
@@ -59,7 +60,7 @@ class Runtime:
                 stderr=subprocess.STDOUT,
                 preexec_fn=_ends_with_us(),  # noqa: PLW1509 - what it calls takes no lock
             )
-        url = f"http://127.0.0.1:{port}/"
+        url = f"http://127.0.0.1:{port}{self.path}"
         try:
             _await_answer(process, url, log)
             yield url

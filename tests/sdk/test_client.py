@@ -1,6 +1,7 @@
 """The client: against a real coordinator what it is for, and against a server that fails what it does then."""
 
 import inspect
+import random
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from coordinator.sdk import client as client_module
 from coordinator.sdk.client import AsyncCoordinator, Coordinator, CoordinatorError
 
 JOB = {"id": "j", "kind": "job", "state": "queued"}
@@ -43,7 +43,7 @@ async def real(make, coordinator_url):
 
 @pytest.fixture
 async def failing(make, server, monkeypatch):
-    monkeypatch.setattr(client_module.random, "uniform", lambda low, high: 0.01)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.01)
     made = Awaited(make(server.url, "secret"))
     yield made
     await made("close")
@@ -177,7 +177,7 @@ async def test_the_pause_that_is_asked_for_is_made(server, failing):
 
 
 async def test_a_coordinator_that_is_not_there_is_unreachable(make, monkeypatch):
-    monkeypatch.setattr(client_module.random, "uniform", lambda low, high: 0.01)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.01)
     made = Awaited(make("http://127.0.0.1:1"))
     with pytest.raises(CoordinatorError, match="unreachable: ConnectError"):
         await made("retry", "j")

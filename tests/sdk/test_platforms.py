@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -257,6 +258,25 @@ def test_lambda_answers_a_load_balancer_with_headers_of_many_values_alike(functi
 )
 def test_lambda_refuses_what_is_not_signed_so(function, event):
     assert function.aws_lambda(event)["statusCode"] == 401
+
+
+def test_lambda_keeps_its_loop_from_call_to_call():
+    """A client with open connections, made once, belongs to the loop that it was made on."""
+    loops = []
+
+    @wrap(secret=SECRET, clock=clock)
+    async def function(args):
+        loops.append(asyncio.get_running_loop())
+
+    def environment():
+        answers = [function.aws_lambda(url_event()) for _ in range(2)]
+        assert [answer["statusCode"] for answer in answers] == [200, 200]
+        loops[0].close()
+
+    # A thread of its own, as the loop is the thread's.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(environment).result(10)
+    assert loops[0] is loops[1]
 
 
 @pytest.mark.parametrize("event", [{}, {"Records": []}, {"requestContext": {}}, {"requestContext": None}])

@@ -1,6 +1,8 @@
 """Heartbeats and receipts that a function sends while it runs, to a real server."""
 
 import json
+import time
+from typing import Any, cast
 
 import pytest
 
@@ -23,8 +25,8 @@ def sync_and_async(act):
     return [function, function_async]
 
 
-def result_of(function, call=None, **options):
-    options = {"secret": SECRET, "clock": clock} | options
+def result_of(function, call=None, **given):
+    options: Any = {"secret": SECRET, "clock": clock} | given
     return called(wrap(function, **options), call or job())[1]
 
 
@@ -111,6 +113,12 @@ def test_a_refused_heartbeat_is_the_functions_error(server):
         assert error["message"] == "the coordinator answered 422: progress: use a number from 0 to 100"
 
 
+def test_a_heartbeat_that_a_proxy_refuses_is_the_functions_error(server):
+    server.otherwise = (404, b"<html>", {})
+    assert result_of(sync_and_async([{}])[0], url=server.url)["error"]["type"] == "HeartbeatError"
+    assert len(server.requests) == 1
+
+
 def test_a_job_is_told_that_it_is_cancelled(server):
     server.answers = [(200, {"cancelRequested": False}, {}), (200, {"cancelRequested": True}, {})]
 
@@ -147,6 +155,13 @@ def test_an_attempt_that_is_not_the_current_one_is_told(server):
         job.raise_if_cancelled()
 
     assert result_of(function, url=server.url) == {"status": "cancelled"}
+
+
+@pytest.mark.parametrize(("late", "moved"), [(0, 0), (1.9, 0), (2, 2), (-3, -3), (200, 200)])
+def test_a_clock_that_is_right_moves_no_deadline(late, moved):
+    """Timestamps of calls are in whole seconds."""
+    seconds = result_of(lambda args, job: job.deadline.timestamp() - NOW, clock=lambda: NOW + late)["result"]
+    assert seconds == 900 + moved
 
 
 def test_the_deadline_counts_on_our_own_clock(server):
@@ -223,7 +238,7 @@ def test_a_receipt_that_cannot_be_posted_is_answered():
 
 def test_what_can_be_reported_is_checked_at_once():
     with pytest.raises(ValueError, match="'auto', 'always' or 'never'"):
-        wrap(lambda args: 1, report="sometimes")
+        wrap(lambda args: 1, report=cast("Any", "sometimes"))
 
 
 # Trials, without a server.
@@ -233,6 +248,7 @@ def test_a_trial_gives_the_receipt_and_the_heartbeats():
     def function(args, job):
         job.progress(10, "begun")
         job.heartbeat(extend=60)
+        job.raise_if_cancelled()
         return [args, job.attempt, job.max_attempts, job.is_last_attempt, job.meta, job.worker]
 
     trial = wrap(function).test({"a": (1,)}, attempt=2, max_attempts=2, meta={"m": 1}, worker="w")
@@ -274,9 +290,15 @@ def test_a_wrapped_function_can_be_called_as_before():
         """Doubles."""
         return args * times
 
-    assert (double(2), double(2, times=3), double.__name__, double.__doc__) == (4, 6, "double", "Doubles.")
+    assert (double(2), double(2, times=3), vars(double)["__name__"], double.__doc__) == (4, 6, "double", "Doubles.")
     # The second parameter is its own.
-    assert called(double, job(args=4), sent_at=__import__("time").time_ns() // 10**9)[1]["result"] == 8
+    assert called(double, job(args=4), sent_at=int(time.time()))[1]["result"] == 8
+
+
+def test_what_is_wrapped_twice_keeps_the_outer_settings():
+    function = wrap(wrap(lambda args: args, unsigned=True), secret=SECRET, clock=clock)
+    assert function.handle("POST", {}, b"{}").status == 401
+    assert called(function, job(args=5))[1]["result"] == 5
 
 
 class Callable:
@@ -311,7 +333,7 @@ def test_what_cannot_take_jobs_is_an_error_at_once():
 
 def test_an_unknown_option_is_an_error_at_once():
     with pytest.raises(TypeError, match="secrets"):
-        Workers(secrets=SECRET)
+        Workers(**cast("Any", {"secrets": SECRET}))
 
 
 def test_a_heartbeat_error_can_be_told_from_others():

@@ -12,6 +12,7 @@ from coordinator.sdk.functions import (
     Cancelled,
     Failure,
     Fatal,
+    Limits,
     Retry,
     Snooze,
     Throttled,
@@ -20,7 +21,7 @@ from coordinator.sdk.functions import (
 )
 from tests.sdk.calls import SECRET, batch, called, clock, job
 
-LIMITS = {"remaining": 0, "max": 40, "restoreRate": 20}
+LIMITS: Limits = {"remaining": 0, "max": 40, "restoreRate": 20}
 
 
 def receipt_of(function, **fields):
