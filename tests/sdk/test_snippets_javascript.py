@@ -21,9 +21,9 @@ from tests.runtimes.javascript_runtimes import BUN, DENO, MODULES, NODE, WORKERD
 from tests.runtimes.runtime import APPS, free_port
 from tests.sdk.test_javascript import ROOT, SDK, need, run
 
-PAGES = [ROOT / "README.md", ROOT / "README.javascript.md"]
+README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"<!-- test: js-([\w-]+) -->\n```js\n(.*?)```", re.DOTALL)
-BLOCKS = dict(BLOCK.findall("".join(page.read_text() for page in PAGES if page.exists())))
+BLOCKS = dict(BLOCK.findall(README))
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 LINES_MAX = 10

@@ -10,7 +10,7 @@ from tests.runtimes.harness import KNOWN, Bench
 from tests.runtimes.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCE = ROOT / "README.python.md"
+SOURCE = ROOT / "README.md"
 LAMBDA = ROOT / "tests" / "runtimes" / "lambda_runtime_api.py"
 LINES_MAX = 9
 
