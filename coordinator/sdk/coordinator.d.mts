@@ -140,9 +140,10 @@ export interface WrapOptions {
   /**
    * `whsec_…`, as the worker was registered with; several while it changes. Else `COORDINATOR_SECRET` of the
    * handler's environment (Cloudflare) or of the process, which may hold several, with spaces or commas between.
-   * `null`: unsigned calls are taken.
    */
   secret?: string | readonly (string | undefined)[] | null | undefined;
+  /** Take calls without a signature, from anybody; for trying things. */
+  unsigned?: boolean | undefined;
   /** Where the coordinator is, for heartbeats and receipts. Else `COORDINATOR_URL`, else what a signed call tells. */
   url?: string | undefined;
   /** The bearer token of posts. Else `COORDINATOR_TOKEN`; not needed where the coordinator has none. */

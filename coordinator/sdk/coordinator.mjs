@@ -13,7 +13,7 @@ const REPORT_AFTER_MS = 10_000;
 const POST_LIMIT_MS = 5_000;
 const CLIENT_LIMIT_MS = 30_000;
 const PAUSES_MS = [200, 1_000];
-const OPTIONS = ["secret", "url", "token", "report", "tolerance", "now", "batch"];
+const OPTIONS = ["secret", "unsigned", "url", "token", "report", "tolerance", "now", "batch"];
 const HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /** What an error of ours becomes. A symbol of the whole realm: a bundle may hold this module twice. */
@@ -128,7 +128,7 @@ class Serving {
     const { secret, url, report = "auto", tolerance = 300, now = Date.now, batch } = options;
     // What is wrong is said at once, not by the first call.
     if (!["auto", "always", "never"].includes(report)) throw new TypeError("report is auto, always or never");
-    if (secret !== undefined && secret !== null) secretsIn(secret);
+    if (secret != null) secretsIn(secret);
     if (url !== undefined) new URL(url);
     Object.assign(this, { options, report, tolerance, now });
     if (typeof work === "function") this.any = entryOf("fn", work, batch);
@@ -193,13 +193,13 @@ class Serving {
 
   /** The secrets to try, or null if unsigned calls are taken. */
   async #secrets(env) {
-    const { secret } = this.options;
-    if (secret === null) return null;
+    const { secret, unsigned } = this.options;
+    if (unsigned) return null;
     let found = secret ?? variable("COORDINATOR_SECRET", env);
     // A binding of Cloudflare's Secrets Store is no text, it gets one.
     if (typeof found?.get === "function") found = await found.get();
     if (!found) {
-      const remedy = "set COORDINATOR_SECRET, or to take unsigned calls while trying things pass secret: null";
+      const remedy = "set COORDINATOR_SECRET, or to take unsigned calls while trying things pass unsigned: true";
       throw new Refused(500, "no_secret", remedy);
     }
     try {

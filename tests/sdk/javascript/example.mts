@@ -30,7 +30,7 @@ worker("thumb", (jobs: Job<{ n: number }>[]) => jobs.map((job) => (job.args.n ? 
   batch: true,
 });
 export const all = wrap();
-export const few = wrap({ "send-email": sendEmail, noop: () => undefined }, { secret: null });
+export const few = wrap({ "send-email": sendEmail, noop: () => undefined }, { unsigned: true });
 export const together = wrap(async (jobs: Job<Email>[]) => jobs.map(() => 1), { batch: true });
 
 // As the platforms want it.

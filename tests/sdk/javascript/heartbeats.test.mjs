@@ -152,7 +152,7 @@ test("a wrong argument is told to the function", async (t) => {
 });
 
 test("without an address a heartbeat says what to set", async () => {
-  const [, receipt] = await send(beating({}, { secret: null }), jobOf());
+  const [, receipt] = await send(beating({}, { unsigned: true }), jobOf());
   assert.match(receipt.error.message, /set COORDINATOR_URL/);
 });
 
@@ -172,7 +172,7 @@ test("the deadline counts from the coordinator's clock, whatever this one says",
 test("an unsigned call without a timestamp keeps its deadline", async () => {
   const call = jobOf();
   const request = new Request("http://f/", { method: "POST", body: JSON.stringify(call) });
-  const answer = await wrap((_, job) => job.deadline, { secret: null }).fetch(request);
+  const answer = await wrap((_, job) => job.deadline, { unsigned: true }).fetch(request);
   assert.equal((await answer.json()).result, call.deadline);
 });
 

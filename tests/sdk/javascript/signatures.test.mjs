@@ -91,7 +91,7 @@ test("the secret is that of the environment, read at each call", async (t) => {
   const handler = open();
   assert.match(
     await refused(handler, jobOf(), {}, "no_secret", 500),
-    /set COORDINATOR_SECRET, or .* pass secret: null/,
+    /set COORDINATOR_SECRET, or .* pass unsigned: true/,
   );
   t.after(() => delete process.env.COORDINATOR_SECRET);
   process.env.COORDINATOR_SECRET = `${OTHER_SECRET} ${SECRET}`;
@@ -137,11 +137,11 @@ test("a secret that is none is told at once, and not shown", async (t) => {
 
 test("without a secret unsigned calls are taken only if that is said", async () => {
   const request = new Request("http://f/", { method: "POST", body: JSON.stringify(jobOf()) });
-  assert.equal((await open({ secret: null }).fetch(request)).status, 200);
+  assert.equal((await open({ unsigned: true }).fetch(request)).status, 200);
 });
 
 test("options that are none are refused", () => {
-  assert.throws(() => wrap(() => 1, { secert: SECRET }), /wrap has no option secert; there are secret, url/);
+  assert.throws(() => wrap(() => 1, { secert: SECRET }), /wrap has no option secert; there are secret, unsigned, url/);
   assert.throws(() => wrap(() => 1, { report: "sometimes" }), /auto, always or never/);
   assert.throws(() => wrap(() => 1, { url: "coordinator" }), /Invalid URL/);
   assert.throws(() => wrap({ secret: SECRET }), /secret is no function; options come second/);

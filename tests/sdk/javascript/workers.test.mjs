@@ -164,7 +164,7 @@ test("posts go where the call says only if the call is signed", async (t) => {
   const { url, requests } = await coordinator(t, [200]);
   const call = jobOf({ receiptUrl: `${url}/base/job/job-1/receipt` });
   await send(
-    wrap(() => 1, { secret: null, report: "always" }),
+    wrap(() => 1, { unsigned: true, report: "always" }),
     call,
   );
   assert.deepEqual(requests, []);
