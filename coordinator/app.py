@@ -19,6 +19,7 @@ from coordinator.api import (
     queues,
     receipts,
     schedules,
+    sdk_files,
     sync,
     system,
     workers,
@@ -76,6 +77,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.ready,
     system.list_replicas,
     system.make_pass,
+    sdk_files.read_sdk,
     openapi.read_openapi,
 ]
 

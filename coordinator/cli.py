@@ -1,4 +1,4 @@
-"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `health`."""
+"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `health`, `sdk`."""
 
 import argparse
 import asyncio
@@ -21,6 +21,7 @@ from coordinator.doctor import examine
 from coordinator.domain.worker import url_problem
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
+from coordinator.sdk.sources import SOURCES
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
 from coordinator.store.embedded import EmbeddedServer, find_program
@@ -53,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
     options = vars(_parser().parse_args(arguments))
     command = options.pop("command")
+    if command == "sdk":
+        (source,) = (source for source in SOURCES if source.language == options["language"])
+        sys.stdout.write(source.content.decode())
+        return 0
     own = {name: options.pop(name) for name in _OWN if name in options}
     try:
         settings = read_settings(os.environ, options)
@@ -223,6 +228,8 @@ def _parser() -> argparse.ArgumentParser:
         looking.add_argument("--data-dir", type=Path, default=DATA_DIR, help=where)
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
     health.add_argument("--url", help="where it is (http://host:port of the settings)")
+    sdk = commands.add_parser("sdk", help="print the file that functions are made with")
+    sdk.add_argument("language", choices=[source.language for source in SOURCES], help="types are those of js")
     types, words = field_types(), descriptions()
     for command in (dev, serve_command, doctor, replicas, health):
         for name, kind in types.items():

@@ -384,6 +384,16 @@ async def test_health_asks_past_a_proxy_and_understands_what_is_no_http(start: S
     assert "Traceback" not in command.err
 
 
+@pytest.mark.parametrize(
+    ("language", "name"), [("js", "coordinator.mjs"), ("types", "coordinator.d.mts"), ("python", "functions.py")]
+)
+async def test_sdk_prints_the_file_that_is_copied(start: Start, language: str, name: str):
+    command = await start("sdk", language)
+
+    assert await command.ends() == 0
+    assert (command.out, command.err) == ((ROOT / "coordinator" / "sdk" / name).read_text(), "")
+
+
 @pytest.mark.parametrize("command", ["serve", "dev", "health"])
 async def test_a_misspelt_variable_stops_every_command(refused: Refused, command: str):
     told = await refused(command, COORDINATOR_REDIS_ULR="redis://localhost")

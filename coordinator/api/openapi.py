@@ -18,7 +18,7 @@ from coordinator import __version__
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request
 from coordinator.api.job_bodies import IDEMPOTENCY_KEY_LIMIT
-from coordinator.api.operations import OPERATIONS, Problem, Shape
+from coordinator.api.operations import OPERATIONS, Operation, Problem, Shape
 
 Document = dict[str, Any]
 
@@ -100,7 +100,7 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
             *(schemas.parameters(told.query) if told.query else ()),
             *([_IDEMPOTENCY_KEY] if told.takes_key else ()),
         ],
-        "responses": {str(status): _answer(status, shapes, schemas) for status, shapes in told.answers.items()},
+        "responses": {str(status): _answer(status, told, schemas) for status in told.answers},
         "security": [] if handler.opt.get("public") else [{"bearer": []}],
     }
     if told.replays:
@@ -120,7 +120,11 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
     return described
 
 
-def _answer(status: int, shapes: Sequence[Shape], schemas: _Schemas) -> Document:
+def _answer(status: int, told: Operation, schemas: _Schemas) -> Document:
     if status == 204:
         return {"description": "Done; there is nothing to say."}
-    return {"description": "Done.", "content": {"application/json": {"schema": schemas.of(shapes)}}}
+    if told.media_types:
+        content = {media_type: {"schema": {"type": "string"}} for media_type in told.media_types}
+    else:
+        content = {"application/json": {"schema": schemas.of(told.answers[status])}}
+    return {"description": "Done.", "content": content}

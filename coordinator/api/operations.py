@@ -40,6 +40,7 @@ from coordinator.api.sync import SyncBody
 from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 from coordinator.domain.receipt import STATUSES
+from coordinator.sdk.sources import SOURCES
 
 Shape = type[msgspec.Struct]
 
@@ -118,6 +119,7 @@ class Operation:
 
     `path` is how callers see one that the router knows only the beginning of, `words` what its last part may be.
     With `takes_key` a request may be named by `Idempotency-Key`; an answer of the status `replays` may be of before.
+    `media_types` are those of an answer that is text, and no JSON.
     """
 
     answers: dict[int, Sequence[Shape]]
@@ -127,6 +129,7 @@ class Operation:
     has_to_have_body: bool = True
     path: str | None = None
     words: Sequence[str] = ()
+    media_types: Sequence[str] = ()
     takes_key: bool = False
     replays: int | None = None
 
@@ -205,4 +208,11 @@ OPERATIONS = {
     "list_replicas": Operation({200: []}, refuses=(503,)),
     "ready": Operation({200: []}, refuses=(503,)),
     "read_openapi": Operation({200: []}),
+    "read_sdk": Operation(
+        {200: []},
+        refuses=(404,),
+        path="/sdk/{name}",
+        words=[source.name for source in SOURCES],
+        media_types=[source.media_type for source in SOURCES],
+    ),
 }
