@@ -807,7 +807,7 @@ def _raised(job: Attempt, error: BaseException) -> Receipt:
 
 
 def _error_of(error: BaseException, kind: str = "") -> dict[str, Any]:
-    told = {"type": kind or type(error).__name__, "message": _clean(str(error))[:MESSAGE_LIMIT]}
+    told = {"type": kind or type(error).__name__, "message": _clean(error)[:MESSAGE_LIMIT]}
     frames = error.__traceback__
     if frames is None:
         return told
@@ -817,9 +817,13 @@ def _error_of(error: BaseException, kind: str = "") -> dict[str, Any]:
     return told | {"stack": _clean("".join(traceback.format_exception(type(error), error, frames)))[-STACK_LIMIT:]}
 
 
-def _clean(text: str) -> str:
-    """Without what UTF-8 cannot hold."""
-    return text.encode(errors="replace").decode()
+def _clean(value: object) -> str:
+    """As text, without what UTF-8 cannot hold."""
+    try:
+        return str(value).encode(errors="replace").decode()
+    # A `__str__` of the user's may raise anything.
+    except Exception:  # noqa: BLE001
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def _answer(status: int, body: Mapping[str, Any], **headers: str) -> Answer:

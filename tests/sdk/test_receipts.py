@@ -146,6 +146,15 @@ def test_a_long_error_is_cut_and_keeps_its_end():
     assert error["stack"].endswith("xx\n")
 
 
+def test_an_error_that_cannot_be_shown_is_a_failure_all_the_same():
+    class Hidden(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    error = receipt_of(raising(Hidden())[0])["error"]
+    assert (error["type"], error["message"]) == ("Hidden", "a Hidden that cannot be shown")
+
+
 def test_half_a_surrogate_pair_in_a_message_is_replaced():
     assert receipt_of(raising(ValueError("a\ud800b"))[0])["error"]["message"] == "a?b"
 
