@@ -17,7 +17,8 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
 from typing import TypeVar, cast
 
 import httpx
@@ -47,24 +48,69 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class CallLimit:
-    """How long a call may take; whoever hears that its function needs longer moves it."""
+    """How long a call may take: the context in which it is made, which raises `TimeoutError` when it is over.
 
-    def __init__(self, timeout_s: float) -> None:
-        """The clock starts with the call."""
+    A function that needs longer tells any replica. Whoever hears of it moves the limit (`extend`), and nobody may have
+    heard yet when it is reached: then `left` is asked first.
+    """
+
+    def __init__(self, timeout_s: float, left: Callable[[], Awaitable[float]] | None = None) -> None:
+        """The clock starts with the call. `left` tells how many seconds there are still; 0 or less if it is over."""
         self.timeout_s = timeout_s
-        self._running: asyncio.Timeout | None = None
+        self._left = left
+        self._timeout = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._asking: asyncio.Task[None] | None = None
 
-    def start(self) -> asyncio.Timeout:
-        """The context in which the call is made."""
-        self._running = asyncio.timeout(self.timeout_s)
-        return self._running
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+        self._arm(self.timeout_s)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._timer:
+            self._timer.cancel()
+        if self._asking:
+            self._asking.cancel()
+        await self._timeout.__aexit__(kind, error, where)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call was ended by it."""
+        return self._timeout.expired()
 
     def extend(self, left_s: float) -> None:
         """The call has so long from now."""
-        if self._running is None:
+        if self._timer is None:
             self.timeout_s = left_s
-        elif not self._running.expired():
-            self._running.reschedule(asyncio.get_running_loop().time() + left_s)
+        elif not self.is_over:
+            self._timer.cancel()
+            self._arm(left_s)
+
+    def _arm(self, left_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(left_s, self._reach)
+
+    def _reach(self) -> None:
+        if self._left is None:
+            self._end()
+        else:
+            self._asking = asyncio.create_task(self._ask(self._left))
+
+    async def _ask(self, left: Callable[[], Awaitable[float]]) -> None:
+        try:
+            left_s = await left()
+        except Exception:  # noqa: BLE001 - see below
+            # A fault of ours; the call must end all the same.
+            _log.exception("how long a call has left could not be asked")
+            left_s = 0
+        if left_s > 0:
+            self.extend(left_s)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class Caller:
@@ -106,13 +152,12 @@ class Caller:
             request = request_of(call, int(self._clock()))
         except Unsendable as why:
             return not_sent(why.error_type, why.message)
-        running = limit.start()
         try:
-            async with running:
+            async with limit:
                 return await self._exchange(request, call.ack, read, limit_bytes)
         # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
         except Exception as why:  # noqa: BLE001
-            return timed_out(limit.timeout_s) if running.expired() else _read_exception(why, call.ack)
+            return timed_out(limit.timeout_s) if limit.is_over else _read_exception(why, call.ack)
 
     async def _exchange(
         self, request: httpx.Request, ack: Ack, read: Callable[[Answer], Read], limit_bytes: int

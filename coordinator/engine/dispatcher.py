@@ -221,7 +221,7 @@ class Dispatcher:
     async def _run_attempt(self, shard: int, attempt: Attempt) -> None:
         """The whole of an attempt. Its lease is held until its end is recorded."""
         try:
-            outcome = await self._call(attempt)
+            outcome = await self._call(shard, attempt)
             match outcome:
                 case Delivered() as delivered:
                     await self._leave(shard, attempt, delivered)
@@ -247,13 +247,13 @@ class Dispatcher:
             await self._insist(lambda: self._settler.beat(attempt.job_id, heartbeat))
         await self._insist(lambda: self._detaching.submit(shard, (attempt, delivered)))
 
-    async def _call(self, attempt: Attempt) -> Outcome:
+    async def _call(self, shard: int, attempt: Attempt) -> Outcome:
         try:
             worker = await self._directory.find(attempt.spec.worker)
         except StoreUnavailable:
             return Unsent("the workers could not be read")
         if worker and worker.batch and attempt.spec is not UNREADABLE:
-            limit = self._leases.limit_of(attempt)
+            limit = self._leases.limit_of(shard, attempt)
             return await self._gatherer.call(attempt, worker, limit, lambda: self._unsent.discard(_key(attempt)))
         self._unsent.discard(_key(attempt))
         if attempt.spec is UNREADABLE:
@@ -261,7 +261,7 @@ class Dispatcher:
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
         call = call_for(attempt, worker, self._limits.own_url)
-        return await self._caller.call(call, self._leases.limit_of(attempt))
+        return await self._caller.call(call, self._leases.limit_of(shard, attempt))
 
     async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it, however long Redis is away: what the function said must not be lost by us."""

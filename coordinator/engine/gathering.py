@@ -63,9 +63,8 @@ class Gatherer:
         timer = loop.call_later(_window_s(attempt, worker), self._send, lane, group)
         if worker.batch is None or len(group.members) >= worker.batch.size or self._is_stopping:
             self._send(lane, group)
-        running = limit.start()
         try:
-            async with running:
+            async with limit:
                 return await group.members[attempt.job_id].outcome
         except TimeoutError:
             return timed_out(limit.timeout_s)

@@ -38,9 +38,9 @@ class Leases:
             del self._held[shard][attempt.job_id]
         self._limits.pop(attempt.nonce + attempt.job_id, None)
 
-    def limit_of(self, attempt: Attempt) -> CallLimit:
-        """How long its call may take; a function that asks for more time moves it with the next renewal."""
-        limit = CallLimit(attempt.spec.timeout_ms / 1000)
+    def limit_of(self, shard: int, attempt: Attempt) -> CallLimit:
+        """How long its call may take. If its function asks for more, the next renewal hears of it, or the end."""
+        limit = CallLimit(attempt.spec.timeout_ms / 1000, lambda: self._left_of(shard, attempt))
         self._limits[attempt.nonce + attempt.job_id] = limit
         return limit
 
@@ -54,6 +54,17 @@ class Leases:
             await asyncio.sleep(self._lease_ms / 3000)
             # All at once: a shard whose server is away must not let the leases of the others lapse.
             await asyncio.gather(*(self._renew(shard, attempts) for shard, attempts in self.held()))
+
+    async def _left_of(self, shard: int, attempt: Attempt) -> float:
+        """The seconds that an attempt has left by the store's clock, where a function may have asked for more."""
+        while True:
+            try:
+                _, left = await self._jobs.renew(shard, [attempt], holder=self._holder, lease_ms=self._lease_ms)
+            except StoreUnavailable:
+                # Nothing could be recorded now anyway, and what was heard counts.
+                await asyncio.sleep(1)
+            else:
+                return left.get(attempt.job_id, 0) / 1000
 
     async def _renew(self, shard: int, attempts: list[Attempt]) -> None:
         try:

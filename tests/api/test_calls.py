@@ -308,3 +308,19 @@ async def test_a_job_is_seen_in_each_of_its_states(api: Api, function: Function)
 
     assert [state for state in seen if state != "running"] == ["scheduled", "retrying", "succeeded"]
     assert seen[-2] == "running"
+
+
+async def test_a_function_that_asks_for_time_at_the_last_moment_has_it(api: Api, function: Function):
+    """Also when no lease was renewed between its heartbeat and its deadline, which is how a replica hears of it."""
+    function.hold()
+    job_id = await api.enqueue(timeout="1s")
+    await function.called(1)
+
+    beat = await api.post(f"/job/{job_id}/heartbeat", {"extend": "10s"})
+    await asyncio.sleep(1.2)
+    function.release()
+
+    assert beat.status_code == 200
+    job = await api.until(job_id, "succeeded")
+    assert (job["attempt"], [entry["outcome"] for entry in job["attempts"]]) == (1, ["success"])
+    assert len(function.calls) == 1

@@ -13,7 +13,7 @@ import pytest
 
 from coordinator import __version__
 from coordinator.calling.answer import BODY_LIMIT_BYTES
-from coordinator.calling.caller import Caller
+from coordinator.calling.caller import Caller, CallLimit
 from coordinator.calling.request import Call
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Success, Throttle, Unsent
 from coordinator.domain.worker import Ack
@@ -398,3 +398,59 @@ async def test_messages_never_show_the_url() -> None:
         caller = Caller(httpx.MockTransport(raising(transport_error(f"broken: {url}"), OSError(104, "reset"))))
         outcome = await caller.call(replace(CALL, url=url.format(1), ack="response"))
         assert "secret" not in str(outcome)
+
+
+async def test_a_limit_that_is_reached_asks_how_much_is_left() -> None:
+    asked = [0.05, 0.05, 0.0]
+
+    async def left() -> float:
+        return asked.pop(0)
+
+    began = asyncio.get_running_loop().time()
+    limit = CallLimit(0.05, left)
+    with pytest.raises(TimeoutError):
+        async with limit:
+            await asyncio.Event().wait()
+
+    assert (asked, limit.is_over) == ([], True)
+    assert asyncio.get_running_loop().time() - began >= 0.15
+
+
+async def test_a_limit_that_cannot_ask_ends_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    async def left() -> float:
+        raise ZeroDivisionError
+
+    with pytest.raises(TimeoutError):
+        async with CallLimit(0.01, left):
+            await asyncio.Event().wait()
+
+    assert "could not be asked" in caplog.text
+
+
+async def test_what_ends_in_time_is_not_asked_about() -> None:
+    asked: list[float] = []
+
+    async def left() -> float:
+        asked.append(1)
+        return 1
+
+    async with CallLimit(0.01, left):
+        pass
+    await asyncio.sleep(0.02)
+
+    assert asked == []
+
+
+async def test_a_limit_may_be_moved_before_and_while_the_call_is_made() -> None:
+    limit = CallLimit(10)
+    limit.extend(5)
+
+    async def call() -> None:
+        async with limit:
+            limit.extend(0.01)
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await call()
+
+    assert (limit.timeout_s, limit.is_over) == (5, True)

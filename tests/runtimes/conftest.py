@@ -14,7 +14,7 @@ from tests.runtimes.rows import ROWS
 def coordinator_url(tmp_path_factory):
     """Of a coordinator that all runtimes share."""
     # A call that is held hears of a heartbeat's `extend` when its lease is renewed, three times in this.
-    with coordinator_process(tmp_path_factory.mktemp("store") / "data", lease_ms="1500") as url:
+    with coordinator_process(tmp_path_factory.mktemp("store") / "data") as url:
         yield url
 
 

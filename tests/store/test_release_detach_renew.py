@@ -48,6 +48,20 @@ async def test_a_lapsed_lease_can_be_renewed_until_someone_ends_it(shard, clock)
     assert await shard.jobs.expired(0) == []
 
 
+async def test_an_attempt_that_was_left_to_its_function_tells_how_long_it_goes_on(shard, clock):
+    """Its old deadline was found before the replica that calls it heard of the new one; the call is still its own."""
+    attempt = await shard.run_one(timeout_ms=1000)
+    await shard.jobs.beat(attempt.job_id, None, "", Beat(extend_ms=5000))
+    await clock.advance(1000)
+    assert await shard.jobs.expired(0) == []
+    before = await shard.dump()
+
+    told = await shard.jobs.renew(0, [attempt], holder="r1", lease_ms=shard.lease_ms)
+
+    assert told == (set(), {attempt.job_id: 4000})
+    assert await shard.dump() == before
+
+
 async def test_a_lease_renewed_after_the_clock_stepped_back_is_found_when_it_lapses(shard, clock):
     attempt = await shard.run_one()
     await clock.advance(-8000)
