@@ -18,7 +18,8 @@
 again would run it twice. A 404 is an ordinary failure, because a half-finished deploy answers it.
 
 The `type` of an error is a stable word: `ConnectError`, `DNSError`, `TLSError`, `ConnectTimeout`, `InvalidURL`,
-`InvalidHeader`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`, `InvalidReceipt`.
+`InvalidHeader`, `InvalidSecret`, `MissingSecret`, `AuthError`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`,
+`InvalidReceipt`.
 """
 
 import re

@@ -1,10 +1,10 @@
 """One call of a cloud function, from its URL and body to an `Outcome`.
 
 ```
- Call ─▶ check ─▶ send ─▶ headers ─▶ at most 1 MiB of body ─▶ read_answer ─▶ Outcome
-          │        │         └───────────┴─ broke: may have run        ▲
-          └────────┴─ broke: surely not run                            │
- └────────────── its limit in all; then timed out ─────────────────────┘
+ Call ─▶ check ─▶ authorize ─▶ send ─▶ headers ─▶ at most 1 MiB of body ─▶ read_answer ─▶ Outcome
+          │         │           │         └───────────┴─ broke: may have run        ▲
+          └─────────┴───────────┴─ broke: surely not run                            │
+ └────────────── its limit in all; then timed out ──────────────────────────────────┘
 ```
 
 The clock runs over everything at once. Time-outs of single reads do not end an answer that drips a byte a second
@@ -33,7 +33,9 @@ from coordinator.calling.answer import (
     read_answers,
     timed_out,
 )
-from coordinator.calling.request import Call, Unsendable, request_of
+from coordinator.calling.auth import Authorizer, no_auth_in_time
+from coordinator.calling.request import Call, request_of
+from coordinator.calling.unsendable import Unsendable
 from coordinator.domain.outcome import Outcome, Unsent
 from coordinator.domain.worker import Ack
 
@@ -74,6 +76,7 @@ class Caller:
         """`clock` gives Unix seconds, for the message's timestamp and for dates in `Retry-After`."""
         self._transport = transport
         self._clock = clock
+        self._authorizer = Authorizer(clock)
         self._closed = False
 
     async def call(self, call: Call, limit: CallLimit | None = None) -> Outcome:
@@ -102,17 +105,22 @@ class Caller:
     ) -> Read | Outcome:
         if self._closed:
             return Unsent("shutdown")
-        try:
-            request = request_of(call, int(self._clock()))
-        except Unsendable as why:
-            return not_sent(why.error_type, why.message)
         running = limit.start()
+        is_ready = False
         try:
             async with running:
+                request = request_of(call, int(self._clock()))
+                if call.auth is not None:
+                    await self._authorizer.authorize(request, call.body, call.auth)
+                is_ready = True
                 return await self._exchange(request, call.ack, read, limit_bytes)
+        except Unsendable as why:
+            return not_sent(why.error_type, why.message)
         # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
         except Exception as why:  # noqa: BLE001
-            return timed_out(limit.timeout_s) if running.expired() else _read_exception(why, call.ack)
+            if not running.expired():
+                return _read_exception(why, call.ack)
+            return timed_out(limit.timeout_s) if is_ready else not_sent(*no_auth_in_time(limit.timeout_s))
 
     async def _exchange(
         self, request: httpx.Request, ack: Ack, read: Callable[[Answer], Read], limit_bytes: int

@@ -55,6 +55,7 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         timeout_s=attempt.spec.timeout_ms / 1000,
         ack=worker.ack,
         secrets=worker.secrets,
+        auth=worker.auth,
     )
 
 
@@ -81,6 +82,7 @@ def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Cal
         timeout_s=EXTEND_LIMIT_MS / 1000,
         ack=worker.ack,
         secrets=worker.secrets,
+        auth=worker.auth,
     )
 
 
@@ -118,6 +120,12 @@ UNREADABLE_ERROR: JsonBytes = _encoder.encode(
     {"type": "UnreadableJob", "message": "This version of the coordinator cannot read the job; another one may."}
 )
 """The error of an attempt whose job was written by another version, in words that this one does not know."""
+
+
+UNREADABLE_WORKER: JsonBytes = _encoder.encode(
+    {"type": "UnreadableWorker", "message": "This version of the coordinator cannot read the worker; register it anew."}
+)
+"""The error of an attempt whose worker was registered by another version, in words that this one does not know."""
 
 
 def unknown_worker(name: str) -> JsonBytes:
