@@ -175,6 +175,13 @@ async def test_workers_and_queues_are_set_as_readme_says(shell):
     assert purged == {"matched": 0, "done": 0, "more": False}
 
 
+async def test_a_ping_does_what_readme_says(shell):
+    (ping,) = lines_of("ping")
+    pinged = await shell.json(ping)
+    assert (pinged["ok"], pinged["httpStatus"], pinged["error"]) == (True, 202, None)
+    assert "is not known" in pinged["note"]
+
+
 async def test_a_heartbeat_does_what_readme_says(shell):
     shell.job = (await shell.json(lines_of("calls")[0]))["id"]
     await shell.until("running")

@@ -1,5 +1,7 @@
 """Answers about what is set: queues, their keys, and workers; and about who works on it."""
 
+from msgspec import Raw
+
 from coordinator.api.answers import backoff_answer
 from coordinator.api.worker_bodies import HIDDEN
 from coordinator.calling.references import is_reference
@@ -7,6 +9,7 @@ from coordinator.domain.instants import format_instant
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
 from coordinator.domain.worker import Auth, AwsSigV4, Bearer, GoogleIdToken, Worker
 from coordinator.engine.passes import Passed
+from coordinator.engine.pings import Pinged
 from coordinator.store.leadership import Roster
 
 
@@ -102,6 +105,19 @@ def _auth_answer(auth: Auth | None) -> dict[str, object] | None:
 
 def _hidden(value: str | None) -> str | None:
     return value if value is None or is_reference(value) else HIDDEN
+
+
+def ping_answer(pinged: Pinged) -> dict[str, object]:
+    """What a ping came to. `sdk` and `workers` are the function's own words, `note` says what they do not."""
+    return {
+        "ok": pinged.is_ok,
+        "httpStatus": pinged.http_status,
+        "durationMs": pinged.duration_ms,
+        "sdk": pinged.pong.sdk,
+        "workers": pinged.pong.workers,
+        "error": None if pinged.error is None else Raw(pinged.error),
+        "note": pinged.note,
+    }
 
 
 def roster_answer(roster: Roster, shards: int) -> dict[str, object]:

@@ -95,6 +95,13 @@ class Caller:
         came_to = await self._make(call, CallLimit(call.timeout_s), read, answers_limit_bytes(len(job_ids)))
         return came_to if isinstance(came_to, Mapping) else dict.fromkeys(job_ids, came_to)
 
+    async def ask(self, call: Call) -> Answer | Outcome:
+        """Make the call and hand on the answer as it came; if there is none, what that came to.
+
+        Raises nothing but `CancelledError`.
+        """
+        return await self._make(call, CallLimit(call.timeout_s), lambda answer: answer, BODY_LIMIT_BYTES)
+
     async def close(self) -> None:
         """Close all connections. Calls still in flight come to `lost`."""
         self._closed = True

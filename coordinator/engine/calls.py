@@ -1,5 +1,6 @@
-"""What a worker is sent for an attempt, or for several at once."""
+"""What a worker is sent for an attempt, for several at once, or for none."""
 
+import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -81,6 +82,21 @@ def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Cal
         idempotency_key=None,
         timeout_s=EXTEND_LIMIT_MS / 1000,
         ack=worker.ack,
+        secrets=worker.secrets,
+        auth=worker.auth,
+    )
+
+
+def ping_call(name: str, worker: Worker, timeout_s: float) -> Call:
+    """A call that asks the function to tell of itself, and to run nothing."""
+    return Call(
+        url=worker.url,
+        headers=worker.headers,
+        body=_encoder.encode({"ping": True, "worker": name}),
+        message_id=f"ping_{secrets.token_urlsafe(12)}",
+        idempotency_key=None,
+        timeout_s=timeout_s,
+        ack="response",
         secrets=worker.secrets,
         auth=worker.auth,
     )

@@ -166,6 +166,7 @@ async def test_a_worker_that_a_newer_version_registered_costs_no_other(api: Api,
     assert [call.body["worker"] for call in function.calls] == ["old"], "and the entry point did not get its jobs"
     shown = (await api.client.get("/worker/new")).json()
     assert (shown["url"], shown["owner"], shown["unreadable"]) == ("https://example.com/", "app", True)
+    assert (await api.post("/worker/new/ping")).json()["error"]["type"] == "UnreadableWorker"
     replaced = (await api.client.put("/worker/new", json={"url": function.url})).json()
     assert (replaced["owner"], "unreadable" in replaced) == ("app", False)
     await api.until(await api.enqueue("new"), "succeeded")
