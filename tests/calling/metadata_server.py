@@ -29,6 +29,11 @@ class MetadataServer:
         self.gate = asyncio.Event()
         self.gate.set()
 
+    async def until_asked(self) -> None:
+        """Wait until somebody wants a token."""
+        async with asyncio.timeout(10):
+            await self.asked.wait()
+
     async def behave(self, peer: Peer) -> None:
         while request := await peer.request():
             target = urlsplit(request.split(b" ")[1].decode())

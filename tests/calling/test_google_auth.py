@@ -110,7 +110,7 @@ async def test_a_token_is_kept_and_fetched_anew_before_it_ends(
 
     clock.now += 2
     await caller.call(to(function))
-    await metadata.asked.wait()
+    await metadata.until_asked()
     await caller.call(to(function))
     assert serials(function) == [1, 1, 1, 1], "while another is fetched, the one that is still good is used"
 
@@ -142,7 +142,7 @@ async def test_each_audience_has_its_own(caller: Caller, metadata: MetadataServe
 async def test_many_calls_at_once_share_one_fetch(caller: Caller, metadata: MetadataServer, function: RawServer):
     metadata.gate.clear()
     calls = [asyncio.create_task(caller.call(to(function))) for _ in range(50)]
-    await metadata.asked.wait()
+    await metadata.until_asked()
     assert function.requests == []
 
     metadata.gate.set()
@@ -177,7 +177,7 @@ async def test_a_fetch_that_hangs_is_given_up_and_begun_again(
     async with asyncio.timeout(10):
         while len(metadata.audiences) < 2:
             metadata.asked.clear()
-            await metadata.asked.wait()
+            await metadata.until_asked()
     metadata.gate.set()
 
     assert await again == Success(http_status=200)
@@ -188,7 +188,7 @@ async def test_who_gives_up_does_not_end_the_fetch_of_the_others(
 ):
     metadata.gate.clear()
     first, second = (asyncio.create_task(caller.call(to(function))) for _ in range(2))
-    await metadata.asked.wait()
+    await metadata.until_asked()
 
     first.cancel()
     metadata.gate.set()
