@@ -72,6 +72,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     workers.list_workers,
     workers.read_worker,
     workers.put_worker,
+    workers.ping_worker,
     workers.delete_worker,
     system.health,
     system.ready,

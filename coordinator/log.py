@@ -41,6 +41,6 @@ def set_up_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(TerminalLines() if sys.stderr.isatty() else JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # One line per request or call would drown what matters.
-    for name in ("httpx", "httpcore", "uvicorn.error", "aiohttp.access"):
+    # One line per request or call would drown what matters; and botocore's hold the tokens that it signs.
+    for name in ("httpx", "httpcore", "uvicorn.error", "aiohttp.access", "botocore", "google.auth", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)

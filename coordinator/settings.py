@@ -125,6 +125,9 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
 
 
 def _is_foreign(variable: str, text: str) -> bool:
+    # The secrets of workers, which name them as `env:NAME`: `calling/references.py`.
+    if variable.startswith(f"{ENVIRONMENT_PREFIX}SECRET_"):
+        return True
     return bool(_KUBERNETES.fullmatch(variable) or (variable.endswith("_PORT") and _KUBERNETES_PORT.match(text)))
 
 

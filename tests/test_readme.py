@@ -101,6 +101,7 @@ async def shell(request, tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-m", "coordinator", *command, "--port", str(port), "--worker-url", worker_url],
             stdout=output,
+            env=os.environ | {"COORDINATOR_SECRET_VERCEL_BYPASS": "let me in"},
         )
         stack.callback(process.wait, 30)
         stack.callback(process.terminate)
@@ -159,6 +160,10 @@ async def test_workers_and_queues_are_set_as_readme_says(shell):
     (signed,), (gathered,) = lines_of("secrets"), lines_of("delivery")
     assert (await shell.json(signed))["secret"] == "[hidden]"
     assert (await shell.json(gathered))["batch"] == {"size": 50, "windowMs": 1000}
+    google, aws, vercel = [await shell.json(command) for command in lines_of("auth")]
+    assert google["auth"] == {"type": "google-id-token", "audience": "https://thumb-abc123-ew.a.run.app/"}
+    assert (aws["auth"]["type"], aws["auth"]["service"]) == ("aws-sigv4", "lambda")
+    assert vercel["headers"] == {"x-vercel-protection-bypass": "env:VERCEL_BYPASS"}
     limited, preset, kept, paused, resumed, keys, key, held, purged = [
         await shell.json(command) for command in lines_of("queues")
     ]
@@ -168,6 +173,13 @@ async def test_workers_and_queues_are_set_as_readme_says(shell):
     assert (paused["paused"], resumed["paused"]) == (True, False)
     assert (keys["items"], key["tokens"], key["paused"], held["paused"]) == ([], 40, False, True)
     assert purged == {"matched": 0, "done": 0, "more": False}
+
+
+async def test_a_ping_does_what_readme_says(shell):
+    (ping,) = lines_of("ping")
+    pinged = await shell.json(ping)
+    assert (pinged["ok"], pinged["httpStatus"], pinged["error"]) == (True, 202, None)
+    assert "is not known" in pinged["note"]
 
 
 async def test_a_heartbeat_does_what_readme_says(shell):

@@ -135,6 +135,10 @@ def test_the_variables_of_a_kubernetes_service_are_not_for_us():
     assert read_settings(environment, {}) == Settings()
 
 
+def test_the_secrets_of_workers_are_no_settings():
+    assert read_settings({"COORDINATOR_SECRET_MAIL": "whsec_x", "COORDINATOR_SECRET_a1": ""}, {}) == Settings()
+
+
 def test_a_port_that_is_a_number_is_ours():
     assert read_settings({"COORDINATOR_PORT": "80", "COORDINATOR_SERVICE_PORT": "1"}, {}).port == 80
 

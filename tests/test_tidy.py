@@ -34,8 +34,10 @@ LEVELS = [
 
 HOMES = {
     "aiohttp": {"calling", "sdk"},
+    "botocore": {"calling"},
     "croniter": {"domain"},
     "fakeredis": {"store"},
+    "google": {"calling"},
     "httpx": {"calling", "sdk", "demo"},
     "litestar": {"api", "dashboard", "app"},
     "redis": {"store"},

@@ -17,7 +17,7 @@ from coordinator.errors import Invalid
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
-_ENUM = re.compile(r"Invalid enum value (?P<value>.*)", re.DOTALL)
+_ENUM = re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL)
 _AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
 _ANY_KEY = "[...]"
@@ -54,7 +54,9 @@ def _told(text: str, path: str, hint: object) -> Invalid:
     if unknown := _UNKNOWN.match(text):
         if told := _elsewhere_of(hint).get(unknown["field"]):
             return Invalid(_joined(path, unknown["field"]), told)
-        near = difflib.get_close_matches(unknown["field"], _fields_of(hint), 1)
+        # Of a union another shape may have the very field.
+        fields = [name for name in _fields_of(hint) if name != unknown["field"]]
+        near = difflib.get_close_matches(unknown["field"], fields, 1)
         remedy = f"; did you mean {near[0]}?" if near else ""
         return Invalid(_joined(path, unknown["field"]), f"is not a field{remedy}")
     if missing := _MISSING.match(text):
@@ -92,6 +94,9 @@ def _at(hint: object, path: str) -> object:
 
 
 def _step(hint: object, step: str) -> object:
+    configs = [shape.__struct_config__ for shape in _shapes_of(hint)]
+    if tags := tuple(config.tag for config in configs if config.tag_field == step):
+        return Literal.__getitem__(tags)
     for one in parts(hint):
         if step.startswith("[") and get_origin(one) in (list, tuple, dict):
             inner: object = get_args(one)[-1]

@@ -202,6 +202,7 @@ OPERATIONS = {
     "list_workers": Operation({200: [WholeList]}, refuses=(503,)),
     "read_worker": Operation({200: []}, refuses=(404, 422, 503)),
     "put_worker": Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),
+    "ping_worker": Operation({200: []}, refuses=(404, 415, 422, 503), path="/worker/{name}/ping"),
     "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
     "health": Operation({200: []}),
     "make_pass": Operation({200: []}, query=WaitQuery, refuses=(415, 422, 503)),

@@ -1,11 +1,15 @@
 """Answers about what is set: queues, their keys, and workers; and about who works on it."""
 
+from msgspec import Raw
+
 from coordinator.api.answers import backoff_answer
 from coordinator.api.worker_bodies import HIDDEN
+from coordinator.calling.references import is_reference
 from coordinator.domain.instants import format_instant
 from coordinator.domain.queue import RETENTION_DEFAULTS, KeyView, QueueDefaults, QueueView, Rate
-from coordinator.domain.worker import Worker
+from coordinator.domain.worker import Auth, AwsSigV4, Bearer, GoogleIdToken, Worker
 from coordinator.engine.passes import Passed
+from coordinator.engine.pings import Pinged
 from coordinator.store.leadership import Roster
 
 
@@ -62,19 +66,57 @@ def _rate_answer(rate: Rate | None) -> dict[str, object] | None:
 
 
 def worker_answer(name: str, worker: Worker) -> dict[str, object]:
-    """A worker as people see it, without its secrets and the values of its headers."""
+    """A worker as people see it, without its secrets and the values of its headers; references are none."""
     batch = worker.batch
-    return {
+    shown: dict[str, object] = {
         "name": name,
         "url": worker.url,
         "ack": worker.ack,
-        "headers": dict.fromkeys(worker.headers, HIDDEN),
+        "headers": {header: _hidden(value) for header, value in worker.headers.items()},
         "timeoutMs": worker.timeout_ms,
         "queue": worker.queue,
-        "secret": worker.secret and HIDDEN,
-        "previousSecret": worker.previous_secret and HIDDEN,
+        "secret": _hidden(worker.secret),
+        "previousSecret": _hidden(worker.previous_secret),
+        "auth": _auth_answer(worker.auth),
         "batch": None if batch is None else {"size": batch.size, "windowMs": batch.window_ms},
         "owner": worker.owner,
+    }
+    return shown | {"unreadable": True} if worker.unreadable else shown
+
+
+def _auth_answer(auth: Auth | None) -> dict[str, object] | None:
+    match auth:
+        case None:
+            return None
+        case Bearer():
+            return {"type": "bearer", "token": _hidden(auth.token)}
+        case GoogleIdToken():
+            return {"type": "google-id-token", "audience": auth.audience}
+        case AwsSigV4():
+            return {
+                "type": "aws-sigv4",
+                "region": auth.region,
+                "service": auth.service,
+                "accessKeyId": _hidden(auth.access_key_id),
+                "secretAccessKey": _hidden(auth.secret_access_key),
+                "sessionToken": _hidden(auth.session_token),
+            }
+
+
+def _hidden(value: str | None) -> str | None:
+    return value if value is None or is_reference(value) else HIDDEN
+
+
+def ping_answer(pinged: Pinged) -> dict[str, object]:
+    """What a ping came to. `sdk` and `workers` are the function's own words, `note` says what they do not."""
+    return {
+        "ok": pinged.is_ok,
+        "httpStatus": pinged.http_status,
+        "durationMs": pinged.duration_ms,
+        "sdk": pinged.pong.sdk,
+        "workers": pinged.pong.workers,
+        "error": None if pinged.error is None else Raw(pinged.error),
+        "note": pinged.note,
     }
 
 

@@ -1,21 +1,25 @@
 """What is asked for with `PUT /worker/:name`."""
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from coordinator.api.job_bodies import TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS
 from coordinator.api.reading import Body, Duration, QueueName
+from coordinator.calling.auth import SIGNING_HEADERS, missing_extra
+from coordinator.calling.references import is_reference, reference_problem, resolved
 from coordinator.calling.request import RESERVED_HEADERS
 from coordinator.calling.signing import secret_problem
 from coordinator.domain.durations import parse_duration
-from coordinator.domain.worker import Ack, Batching, Worker, url_problem
+from coordinator.domain.worker import Ack, Auth, AwsSigV4, Batching, Bearer, GoogleIdToken, Worker, url_problem
 from coordinator.errors import Invalid
 
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}", re.ASCII)
 HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,8192}", re.ASCII)
+TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
+AWS_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
 HIDDEN = "[hidden]"
 """Stands in an answer for a secret, and for a header's value, which may be one."""
 
@@ -30,11 +34,37 @@ WINDOW_LEAST_MS, WINDOW_MOST_MS = 10, 10_000
 """The most is what an attempt's time is surely longer than, or nearly."""
 
 
+AwsName = Annotated[str, Meta(min_length=1, max_length=64)]
+Token = Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
 class BatchingBody(Body):
     """`batch` of a worker: one call for up to `size` jobs that are due within `window` of each other."""
 
     size: Annotated[int, Meta(ge=1, le=BATCH_SIZE_MOST)]
     window: Duration = WINDOW_DEFAULT
+
+
+class BearerBody(Body, tag_field="type", tag="bearer"):
+    """`auth` of a worker: `authorization: Bearer …`."""
+
+    token: Token
+
+
+class GoogleIdTokenBody(Body, tag_field="type", tag="google-id-token"):
+    """`auth` of a worker on Cloud Run or Cloud Functions. The audience is the worker's URL if it is left out."""
+
+    audience: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+
+
+class AwsSigV4Body(Body, tag_field="type", tag="aws-sigv4"):
+    """`auth` of a worker on AWS. Without keys those of the default credential chain are taken."""
+
+    region: AwsName
+    service: AwsName = "lambda"
+    access_key_id: Token | None = None
+    secret_access_key: Token | None = None
+    session_token: Token | None = None
 
 
 class WorkerBody(Body):
@@ -47,6 +77,7 @@ class WorkerBody(Body):
     queue: QueueName | None = None
     secret: Annotated[str, Meta(max_length=256)] | None = None
     previous_secret: Annotated[str, Meta(max_length=256)] | None = None
+    auth: BearerBody | GoogleIdTokenBody | AwsSigV4Body | None = None
     batch: BatchingBody | None = None
 
 
@@ -57,6 +88,7 @@ def worker_of(body: WorkerBody) -> Worker:
     for name, value in body.headers.items():
         _check_header(name, value)
     _check_secrets(body)
+    auth = None if body.auth is None else _auth_of(body.auth, body)
     timeout, batch = body.timeout, body.batch
     return Worker(
         url=body.url,
@@ -68,6 +100,7 @@ def worker_of(body: WorkerBody) -> Worker:
         queue=body.queue,
         secret=body.secret,
         previous_secret=body.previous_secret,
+        auth=auth,
         batch=None if batch is None else Batching(batch.size, _window_ms(batch)),
     )
 
@@ -76,12 +109,66 @@ def _window_ms(batch: BatchingBody) -> int:
     return parse_duration(batch.window, "batch.window", least_ms=WINDOW_LEAST_MS, most_ms=WINDOW_MOST_MS)
 
 
+def _auth_of(asked: BearerBody | GoogleIdTokenBody | AwsSigV4Body, body: WorkerBody) -> Auth:
+    taken = {"authorization"}
+    auth: Auth
+    match asked:
+        case BearerBody():
+            auth = Bearer(_token(asked.token, "token"))
+        case GoogleIdTokenBody():
+            auth = GoogleIdToken(asked.audience or body.url.partition("?")[0])
+        case AwsSigV4Body():
+            auth = _aws_auth(asked)
+            taken |= SIGNING_HEADERS
+    for name in body.headers:
+        if name.lower() in taken:
+            raise Invalid(f"headers.{name}", "is set by auth; leave out one of the two")
+    if extra := missing_extra(auth):
+        raise Invalid("auth.type", f"needs a library that is missing here: pip install 'coordinator[{extra}]'")
+    return auth
+
+
+def _aws_auth(asked: AwsSigV4Body) -> AwsSigV4:
+    for name, value in (("region", asked.region), ("service", asked.service)):
+        if not AWS_NAME.fullmatch(value):
+            raise Invalid(f"auth.{name}", "is a name such as eu-central-1 or lambda: small letters, digits and -")
+    keys = asked.access_key_id, asked.secret_access_key
+    if (None in keys) != (keys == (None, None)) or (asked.session_token is not None and None in keys):
+        raise Invalid("auth", "takes accessKeyId and secretAccessKey together, and sessionToken beside them")
+    return AwsSigV4(
+        region=asked.region,
+        service=asked.service,
+        access_key_id=_token(asked.access_key_id, "accessKeyId"),
+        secret_access_key=_token(asked.secret_access_key, "secretAccessKey"),
+        session_token=_token(asked.session_token, "sessionToken"),
+    )
+
+
+Given = TypeVar("Given", str, str | None)
+
+
+def _token(value: Given, field: str) -> Given:
+    """A token or key of `auth`, as it is to be kept."""
+    if value is not None:
+        path = f"auth.{field}"
+        if not TOKEN.fullmatch(_plain(value, path)):
+            raise Invalid(path, "cannot be sent: printable ASCII without spaces")
+    return value
+
+
+def _plain(value: str, path: str) -> str:
+    """What a value that may be a secret comes to on this replica, now. Raises `Invalid`."""
+    if value == HIDDEN:
+        raise Invalid(path, _HIDDEN_GIVEN)
+    if problem := reference_problem(value):
+        raise Invalid(path, problem)
+    return resolved(value)
+
+
 def _check_secrets(body: WorkerBody) -> None:
     for path, secret in (("secret", body.secret), ("previousSecret", body.previous_secret)):
-        if secret == HIDDEN:
-            raise Invalid(path, _HIDDEN_GIVEN)
-        if secret is not None and (problem := secret_problem(secret)):
-            raise Invalid(path, problem)
+        if secret is not None and (problem := secret_problem(_plain(secret, path))):
+            raise Invalid(path, f"{secret if is_reference(secret) else ''} {problem}".lstrip())
     if body.previous_secret is not None and body.secret is None:
         raise Invalid("previousSecret", "is the one that is being replaced; give the new one as secret")
 
@@ -93,7 +180,5 @@ def _check_header(name: str, value: str) -> None:
         raise Invalid(path, "cannot be the name of a header: letters, digits and - _ . ! # $ % & ' * + ^ ` | ~")
     if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
         raise Invalid(path, "is set by the coordinator or by the connection; leave it out")
-    if value == HIDDEN:
-        raise Invalid(path, _HIDDEN_GIVEN)
-    if not HEADER_VALUE.fullmatch(value):
+    if not HEADER_VALUE.fullmatch(_plain(value, path)):
         raise Invalid(path, "has a value that cannot be sent: one line of printable ASCII, at most 8192 characters")

@@ -2,14 +2,14 @@
 
 import re
 
-from litestar import Response, delete, get, put
+from litestar import Response, delete, get, post, put
 from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.reading import NAME, decode
-from coordinator.api.setting_answers import worker_answer
+from coordinator.api.setting_answers import ping_answer, worker_answer
 from coordinator.api.worker_bodies import WorkerBody, worker_of
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import DIRECTORY_CHANGED
@@ -43,6 +43,19 @@ async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Re
     is_new = await replica.store.workers.put(name, worker)
     replica.tell(DIRECTORY_CHANGED)
     return json_response(worker_answer(name, worker), 201 if is_new else 200)
+
+
+@post("/worker/{name:path}", status_code=200)
+async def ping_worker(request: Request, name: FromPath[str]) -> Response[bytes]:
+    """Send a signed test request to the function that serves this name, and say what it answered. Nothing is run."""
+    rest, _, action = name.rpartition("/")
+    if action != "ping":
+        raise NotFound("not_found", "What is done to a worker is the last word of the path: /ping.")
+    name = checked_worker(rest)
+    pinged = await replica_of(request).ping(name)
+    if pinged is None:
+        raise _not_found(name)
+    return json_response(ping_answer(pinged))
 
 
 @delete("/worker/{name:path}", status_code=204)

@@ -18,7 +18,8 @@
 again would run it twice. A 404 is an ordinary failure, because a half-finished deploy answers it.
 
 The `type` of an error is a stable word: `ConnectError`, `DNSError`, `TLSError`, `ConnectTimeout`, `InvalidURL`,
-`InvalidHeader`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`, `InvalidReceipt`.
+`InvalidHeader`, `InvalidSecret`, `MissingSecret`, `AuthError`, `ConnectionLost`, `Timeout`, `Redirect`, `HTTPError`,
+`InvalidReceipt`.
 """
 
 import re
@@ -99,8 +100,14 @@ def read_answer(answer: Answer) -> Outcome:
             return Throttle(THROTTLE_DEFAULT_MS, status)
     if status in _UNKNOWN and ack == "receipt":
         return Delivered(status)
-    error = _redirect_error(status, headers) if 300 <= status < 400 else _http_error(status, body)
-    return Failure(error, retry_after_ms=_wait(headers, "retry-after", now), http_status=status)
+    return Failure(error_of(answer), retry_after_ms=_wait(headers, "retry-after", now), http_status=status)
+
+
+def error_of(answer: Answer) -> JsonBytes:
+    """What an answer that is no 2xx says, as an error."""
+    if 300 <= answer.status < 400:
+        return _redirect_error(answer.status, answer.headers)
+    return _http_error(answer.status, answer.body)
 
 
 def answers_limit_bytes(jobs: int) -> int:

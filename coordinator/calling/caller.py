@@ -1,10 +1,10 @@
 """One call of a cloud function, from its URL and body to an `Outcome`.
 
 ```
- Call ─▶ check ─▶ send ─▶ headers ─▶ at most 1 MiB of body ─▶ read_answer ─▶ Outcome
-          │        │         └───────────┴─ broke: may have run        ▲
-          └────────┴─ broke: surely not run                            │
- └────────────── its limit in all; then timed out ─────────────────────┘
+ Call ─▶ check ─▶ authorize ─▶ send ─▶ headers ─▶ at most 1 MiB of body ─▶ read_answer ─▶ Outcome
+          │         │           │         └───────────┴─ broke: may have run        ▲
+          └─────────┴───────────┴─ broke: surely not run                            │
+ └────────────── its limit in all; then timed out ──────────────────────────────────┘
 ```
 
 The clock runs over everything at once. Time-outs of single reads do not end an answer that drips a byte a second
@@ -34,7 +34,9 @@ from coordinator.calling.answer import (
     read_answers,
     timed_out,
 )
-from coordinator.calling.request import Call, Unsendable, request_of
+from coordinator.calling.auth import Authorizer, no_auth_in_time
+from coordinator.calling.request import Call, request_of
+from coordinator.calling.unsendable import Unsendable
 from coordinator.domain.outcome import Outcome, Unsent
 from coordinator.domain.worker import Ack
 
@@ -120,6 +122,7 @@ class Caller:
         """`clock` gives Unix seconds, for the message's timestamp and for dates in `Retry-After`."""
         self._transport = transport
         self._clock = clock
+        self._authorizer = Authorizer(clock)
         self._closed = False
 
     async def call(self, call: Call, limit: CallLimit | None = None) -> Outcome:
@@ -138,6 +141,13 @@ class Caller:
         came_to = await self._make(call, CallLimit(call.timeout_s), read, answers_limit_bytes(len(job_ids)))
         return came_to if isinstance(came_to, Mapping) else dict.fromkeys(job_ids, came_to)
 
+    async def ask(self, call: Call) -> Answer | Outcome:
+        """Make the call and hand on the answer as it came; if there is none, what that came to.
+
+        Raises nothing but `CancelledError`.
+        """
+        return await self._make(call, CallLimit(call.timeout_s), lambda answer: answer, BODY_LIMIT_BYTES)
+
     async def close(self) -> None:
         """Close all connections. Calls still in flight come to `lost`."""
         self._closed = True
@@ -148,16 +158,21 @@ class Caller:
     ) -> Read | Outcome:
         if self._closed:
             return Unsent("shutdown")
-        try:
-            request = request_of(call, int(self._clock()))
-        except Unsendable as why:
-            return not_sent(why.error_type, why.message)
+        is_ready = False
         try:
             async with limit:
+                request = request_of(call, int(self._clock()))
+                if call.auth is not None:
+                    await self._authorizer.authorize(request, call.body, call.auth)
+                is_ready = True
                 return await self._exchange(request, call.ack, read, limit_bytes)
+        except Unsendable as why:
+            return not_sent(why.error_type, why.message)
         # Whatever a transport may raise: the dispatcher's other calls must go on, and this one has to be settled.
         except Exception as why:  # noqa: BLE001
-            return timed_out(limit.timeout_s) if limit.is_over else _read_exception(why, call.ack)
+            if not limit.is_over:
+                return _read_exception(why, call.ack)
+            return timed_out(limit.timeout_s) if is_ready else not_sent(*no_auth_in_time(limit.timeout_s))
 
     async def _exchange(
         self, request: httpx.Request, ack: Ack, read: Callable[[Answer], Read], limit_bytes: int

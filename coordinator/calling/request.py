@@ -7,9 +7,11 @@ from functools import lru_cache
 import httpx
 
 from coordinator import __version__
+from coordinator.calling.references import all_resolved, resolved
 from coordinator.calling.signing import sign
 from coordinator.calling.transport import CONNECT_TIMEOUT_S
-from coordinator.domain.worker import Ack
+from coordinator.calling.unsendable import Unsendable
+from coordinator.domain.worker import Ack, Auth
 
 RESERVED_HEADERS = frozenset(
     {
@@ -34,7 +36,8 @@ class Call:
 
     `message_id` names this call (`<job id>:<number of the call>:<nonce>`): by the standard a receiver may drop an id
     that it has seen, so a retry needs a new one. `idempotency_key` names the job and stays; a call for many jobs has
-    none. `timeout_s` bounds it all. With each of `secrets` it is signed.
+    none. `timeout_s` bounds it all. With each of `secrets` it is signed; `auth` is added by whoever sends it. Header
+    values, secrets and auth may be references to the environment.
     """
 
     url: str
@@ -45,16 +48,7 @@ class Call:
     timeout_s: float
     ack: Ack
     secrets: tuple[str, ...] = ()
-
-
-class Unsendable(Exception):
-    """The worker's URL, headers or secrets cannot be put into a request."""
-
-    def __init__(self, error_type: str, message: str) -> None:
-        """`error_type` is the stable word by which people know it."""
-        super().__init__(message)
-        self.error_type = error_type
-        self.message = message
+    auth: Auth | None = None
 
 
 def request_of(call: Call, sent_at: int) -> httpx.Request:
@@ -81,7 +75,7 @@ def request_of(call: Call, sent_at: int) -> httpx.Request:
 
 def _signature(call: Call, sent_at: int) -> str:
     try:
-        return sign(call.secrets, call.message_id, sent_at, call.body)
+        return sign(all_resolved(call.secrets), call.message_id, sent_at, call.body)
     except ValueError as why:
         raise Unsendable("InvalidSecret", f"The worker's secret {why}.") from None
 
@@ -107,14 +101,15 @@ def _target(url: str) -> httpx.URL:
 
 @lru_cache(maxsize=1024)
 def _worker_headers(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """The worker's own headers, checked, without the reserved ones; ours where it sets none."""
+    """The worker's own headers, resolved and checked, without the reserved ones; ours where it sets none."""
     kept = {"accept": "*/*", "user-agent": f"coordinator/{__version__}"}
-    for given, value in headers:
+    for given, written in headers:
         name = given.lower()
         if not _HEADER_NAME.fullmatch(name):
             raise Unsendable("InvalidHeader", f"{given[:64]!a} cannot be the name of a header.")
         if name in RESERVED_HEADERS or name.startswith("webhook-"):
             continue
+        value = resolved(written)
         if not _HEADER_VALUE.fullmatch(value):
             # The value itself may be a secret.
             raise Unsendable("InvalidHeader", f"The value of {name} is not printable ASCII on one line.")

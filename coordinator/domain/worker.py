@@ -22,11 +22,40 @@ class Batching(msgspec.Struct, frozen=True, rename="camel"):
     window_ms: int
 
 
+class Bearer(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="bearer"):
+    """`authorization: Bearer <token>`."""
+
+    token: str
+
+
+class GoogleIdToken(msgspec.Struct, frozen=True, rename="camel", tag_field="type", tag="google-id-token"):
+    """An ID token of the identity that the coordinator runs as, for whoever goes by the name of `audience`."""
+
+    audience: str
+
+
+class AwsSigV4(
+    msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag_field="type", tag="aws-sigv4", kw_only=True
+):
+    """AWS Signature Version 4, with these keys or those of the default credential chain."""
+
+    region: str
+    service: str
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+
+
+Auth = Bearer | GoogleIdToken | AwsSigV4
+"""What a platform asks for before it lets a call through to the function."""
+
+
 class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """`headers` are sent with every call; `timeout_ms` and `queue` are the defaults of jobs that name none.
 
-    Calls are signed with `secret`, and while it is being replaced with `previous_secret` too. `owner` says with which
-    declaration it came.
+    Calls are signed with `secret`, and while it is being replaced with `previous_secret` too. What may be secret may be
+    `env:NAME` instead, a variable of each replica. `owner` says with which declaration it came. One that is
+    `unreadable` was written by another version, in words that this one does not know, and is not called.
     """
 
     url: str
@@ -38,6 +67,8 @@ class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     secret: str | None = None
     previous_secret: str | None = None
     batch: Batching | None = None
+    auth: Auth | None = None
+    unreadable: bool = False
 
     @property
     def secrets(self) -> tuple[str, ...]:

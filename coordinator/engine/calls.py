@@ -1,5 +1,6 @@
-"""What a worker is sent for an attempt, or for several at once."""
+"""What a worker is sent for an attempt, for several at once, or for none."""
 
+import secrets
 from collections.abc import Sequence
 
 import msgspec
@@ -55,6 +56,7 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
         timeout_s=attempt.spec.timeout_ms / 1000,
         ack=worker.ack,
         secrets=worker.secrets,
+        auth=worker.auth,
     )
 
 
@@ -81,6 +83,22 @@ def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Cal
         timeout_s=EXTEND_LIMIT_MS / 1000,
         ack=worker.ack,
         secrets=worker.secrets,
+        auth=worker.auth,
+    )
+
+
+def ping_call(name: str, worker: Worker, timeout_s: float) -> Call:
+    """A call that asks the function to tell of itself, and to run nothing."""
+    return Call(
+        url=worker.url,
+        headers=worker.headers,
+        body=_encoder.encode({"ping": True, "worker": name}),
+        message_id=f"ping_{secrets.token_urlsafe(12)}",
+        idempotency_key=None,
+        timeout_s=timeout_s,
+        ack="response",
+        secrets=worker.secrets,
+        auth=worker.auth,
     )
 
 
@@ -118,6 +136,12 @@ UNREADABLE_ERROR: JsonBytes = _encoder.encode(
     {"type": "UnreadableJob", "message": "This version of the coordinator cannot read the job; another one may."}
 )
 """The error of an attempt whose job was written by another version, in words that this one does not know."""
+
+
+UNREADABLE_WORKER: JsonBytes = _encoder.encode(
+    {"type": "UnreadableWorker", "message": "This version of the coordinator cannot read the worker; register it anew."}
+)
+"""The error of an attempt whose worker was registered by another version, in words that this one does not know."""
 
 
 def unknown_worker(name: str) -> JsonBytes:

@@ -23,7 +23,7 @@ from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
 from coordinator.domain.receipt import Heartbeat
-from coordinator.engine.calls import UNREADABLE_ERROR, call_for, unknown_worker
+from coordinator.engine.calls import UNREADABLE_ERROR, UNREADABLE_WORKER, call_for, unknown_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.gathering import Gatherer
 from coordinator.engine.group_commit import GroupCommit
@@ -260,6 +260,8 @@ class Dispatcher:
             return Failure(UNREADABLE_ERROR)
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
+        if worker.unreadable:
+            return Failure(UNREADABLE_WORKER)
         call = call_for(attempt, worker, self._limits.own_url)
         return await self._caller.call(call, self._leases.limit_of(shard, attempt))
 

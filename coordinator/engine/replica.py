@@ -20,6 +20,7 @@ from coordinator.engine.leadership import CHANGED, Leadership
 from coordinator.engine.leases import Leases
 from coordinator.engine.outbox import Outbox
 from coordinator.engine.passes import Passes
+from coordinator.engine.pings import Pinged, ping
 from coordinator.engine.poller import Poller
 from coordinator.engine.schedules import Schedules
 from coordinator.engine.settler import Settler
@@ -89,6 +90,11 @@ class Replica:
         await self.settler.drain()
         await self.settler.outbox.drain()
         await self._caller.close()
+
+    async def ping(self, worker: str) -> Pinged | None:
+        """Try whoever serves this name, with no job; None if nobody does. Raises `StoreUnavailable`."""
+        found = await self.directory.find(worker)
+        return None if found is None else await ping(self._caller, worker, found)
 
     def tell(self, message: str) -> None:
         """Tell the other replicas, and this one, that something changed."""

@@ -5,7 +5,18 @@ import msgspec
 from coordinator.domain.worker import Worker
 from coordinator.store.connection import Connection
 
+
+class _Outline(msgspec.Struct, rename="camel"):
+    """What a record of any version is likely to have."""
+
+    url: str = ""
+    timeout_ms: int | None = None
+    queue: str | None = None
+    owner: str | None = None
+
+
 _decoder = msgspec.json.Decoder(Worker)
+_outline_decoder = msgspec.json.Decoder(_Outline)
 
 
 class WorkerStore:
@@ -22,13 +33,29 @@ class WorkerStore:
         return not known
 
     async def read_all(self) -> dict[str, Worker]:
-        """Every worker by name."""
+        """Every worker by name. One that cannot be read is `unreadable`, and costs the others nothing."""
         pairs = await self._connection.call("HGETALL", self._key)
         if isinstance(pairs, dict):
-            return {name.decode(): _decoder.decode(record) for name, record in pairs.items()}
-        return {name.decode(): _decoder.decode(record) for name, record in zip(pairs[::2], pairs[1::2], strict=True)}
+            return {name.decode(): _read(record) for name, record in pairs.items()}
+        return {name.decode(): _read(record) for name, record in zip(pairs[::2], pairs[1::2], strict=True)}
 
     async def delete(self, name: str) -> bool:
         """Forget a worker. Returns whether there was one."""
         _, known = await self._connection.run("put_worker", self._key, name=name, record="")
         return bool(known)
+
+
+def _read(record: bytes) -> Worker:
+    try:
+        return _decoder.decode(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _outlined(record)
+
+
+def _outlined(record: bytes) -> Worker:
+    """Left out, it would not be unknown: the entry point would get its jobs."""
+    try:
+        seen = _outline_decoder.decode(record)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        seen = _Outline()
+    return Worker(seen.url, timeout_ms=seen.timeout_ms, queue=seen.queue, owner=seen.owner, unreadable=True)

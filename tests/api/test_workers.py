@@ -11,7 +11,7 @@ from tests.api.harness import Api, Function, Json, refusal
 
 URL = "https://example.com/run"
 PLAIN = {"url": URL, "ack": "receipt", "headers": {}, "timeoutMs": None, "queue": None, "secret": None} | dict.fromkeys(
-    ("previousSecret", "batch", "owner")
+    ("previousSecret", "auth", "batch", "owner")
 )
 """A worker of which nothing but its URL was given, without its name."""
 

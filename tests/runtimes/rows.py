@@ -126,8 +126,9 @@ def unknown_worker(bench: Bench) -> None:
 
 
 def ping(bench: Bench) -> None:
-    told = str(bench.request("POST", "/worker/succeeds/ping"))
-    assert "snoozes" in told, "it tells which workers are deployed"
+    told = bench.request("POST", "/worker/succeeds/ping")
+    assert (told["ok"], told["httpStatus"], told["error"], told["note"]) == (True, 200, None, None)
+    assert sorted(told["workers"]) == DEPLOYED
 
 
 def ping_by_hand(bench: Bench) -> None:
