@@ -40,6 +40,9 @@ SETS: dict[str, type[ClusterSet | SentinelSet]] = {"cluster": ClusterSet, "senti
 
 REAL = [*PROGRAMS, *SETS]
 
+SINGLE = ["in-process", *PROGRAMS]
+"""For long tables of what one script says: the sets run the same programs, and other tests show each script on them."""
+
 
 def pytest_report_header() -> str:
     """Say what the tests run on."""

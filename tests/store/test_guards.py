@@ -7,6 +7,9 @@ import pytest
 
 from coordinator.domain.job import Tally
 from coordinator.domain.outcome import Beat
+from tests.conftest import SINGLE
+
+pytestmark = pytest.mark.parametrize("store", SINGLE, indirect=True)
 
 # What each act (columns) on an attempt (second column) answers for a job in each state (first column).
 #
