@@ -161,7 +161,7 @@ def _receipts_by_job(body: bytes) -> dict[str, bytes] | None:
     try:
         listed = _RECEIPTS.decode(body).receipts
         for raw in listed or ():
-            receipts[_OF_JOB.decode(raw).job_id] = bytes(raw)
+            receipts.setdefault(_OF_JOB.decode(raw).job_id, bytes(raw))  # What was said first counts.
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return None if listed is None else receipts

@@ -102,8 +102,14 @@ class Gatherer:
 
     async def _call(self, group: _Group) -> None:
         members = dict(group.members)
-        call = joint_call([member.attempt for member in members.values()], group.worker, self._own_url)
-        outcomes = await self._caller.call_for_many(call, list(members))
+        try:
+            call = joint_call([member.attempt for member in members.values()], group.worker, self._own_url)
+            outcomes = await self._caller.call_for_many(call, list(members))
+        except Exception as fault:  # noqa: BLE001 - a fault of ours is for each to meet, as it would in a call of its own
+            for member in members.values():
+                if not member.outcome.done():
+                    member.outcome.set_exception(fault)
+            return
         for job_id, member in members.items():
             if not member.outcome.done():
                 member.outcome.set_result(outcomes[job_id])

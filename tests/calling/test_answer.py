@@ -315,6 +315,12 @@ def test_one_receipt_that_cannot_be_read_is_no_harm_to_the_others() -> None:
     assert (said["b"], said["c"]) == (Delivered(200), Success(http_status=200))
 
 
+def test_of_two_receipts_for_one_job_the_first_counts() -> None:
+    receipts = [{"jobId": "a", "status": "success"}, {"jobId": "a", "status": "failure"}]
+
+    assert answers({"receipts": receipts})["a"] == Success(http_status=200)
+
+
 def test_a_job_that_was_not_called_for_is_passed_over() -> None:
     assert set(answers({"receipts": [{"jobId": "z", "status": "success"}]})) == {"a", "b", "c"}
 
