@@ -115,6 +115,14 @@ class CallLimit:
         self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
+OnSent = Callable[[], None]
+"""Is told that a call is leaving."""
+
+
+def nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Caller:
     """Calls functions. One for the whole replica; it owns its transport."""
 
@@ -125,20 +133,21 @@ class Caller:
         self._authorizer = Authorizer(clock)
         self._closed = False
 
-    async def call(self, call: Call, limit: CallLimit | None = None) -> Outcome:
+    async def call(self, call: Call, limit: CallLimit | None = None, on_sent: OnSent = nobody) -> Outcome:
         """Make the call and say what it came to. Raises nothing but `CancelledError`.
 
-        `limit` may be moved while the call is under way; without it the call takes `timeout_s` at the most.
+        `limit` may be moved while the call is under way; without it the call takes `timeout_s` at the most. Until
+        `on_sent` is called, surely no byte has left.
         """
-        return await self._make(call, limit or CallLimit(call.timeout_s), read_answer, BODY_LIMIT_BYTES)
+        return await self._make(call, limit or CallLimit(call.timeout_s), read_answer, BODY_LIMIT_BYTES, on_sent)
 
-    async def call_for_many(self, call: Call, job_ids: Sequence[str]) -> Mapping[str, Outcome]:
+    async def call_for_many(self, call: Call, job_ids: Sequence[str], on_sent: OnSent) -> Mapping[str, Outcome]:
         """Make one call for many jobs and say what it came to for each. Raises nothing but `CancelledError`."""
 
         def read(answer: Answer) -> Mapping[str, Outcome]:
             return read_answers(answer, job_ids)
 
-        came_to = await self._make(call, CallLimit(call.timeout_s), read, answers_limit_bytes(len(job_ids)))
+        came_to = await self._make(call, CallLimit(call.timeout_s), read, answers_limit_bytes(len(job_ids)), on_sent)
         return came_to if isinstance(came_to, Mapping) else dict.fromkeys(job_ids, came_to)
 
     async def ask(self, call: Call) -> Answer | Outcome:
@@ -146,7 +155,7 @@ class Caller:
 
         Raises nothing but `CancelledError`.
         """
-        return await self._make(call, CallLimit(call.timeout_s), lambda answer: answer, BODY_LIMIT_BYTES)
+        return await self._make(call, CallLimit(call.timeout_s), lambda answer: answer, BODY_LIMIT_BYTES, nobody)
 
     async def close(self) -> None:
         """Close all connections. Calls still in flight come to `lost`."""
@@ -154,7 +163,7 @@ class Caller:
         await self._transport.aclose()
 
     async def _make(
-        self, call: Call, limit: CallLimit, read: Callable[[Answer], Read], limit_bytes: int
+        self, call: Call, limit: CallLimit, read: Callable[[Answer], Read], limit_bytes: int, on_sent: OnSent
     ) -> Read | Outcome:
         if self._closed:
             return Unsent("shutdown")
@@ -165,6 +174,7 @@ class Caller:
                 if call.auth is not None:
                     await self._authorizer.authorize(request, call.body, call.auth)
                 is_ready = True
+                on_sent()
                 return await self._exchange(request, call.ack, read, limit_bytes)
         except Unsendable as why:
             return not_sent(why.error_type, why.message)

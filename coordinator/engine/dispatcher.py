@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
@@ -252,18 +253,16 @@ class Dispatcher:
             worker = await self._directory.find(attempt.spec.worker)
         except StoreUnavailable:
             return Unsent("the workers could not be read")
-        if worker and worker.batch and attempt.spec is not UNREADABLE:
-            limit = self._leases.limit_of(shard, attempt)
-            return await self._gatherer.call(attempt, worker, limit, lambda: self._unsent.discard(_key(attempt)))
-        self._unsent.discard(_key(attempt))
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
         if worker.unreadable:
             return Failure(UNREADABLE_WORKER)
-        call = call_for(attempt, worker, self._limits.own_url)
-        return await self._caller.call(call, self._leases.limit_of(shard, attempt))
+        limit, on_sent = self._leases.limit_of(shard, attempt), partial(self._unsent.discard, _key(attempt))
+        if worker.batch:
+            return await self._gatherer.call(attempt, worker, limit, on_sent)
+        return await self._caller.call(call_for(attempt, worker, self._limits.own_url), limit, on_sent)
 
     async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it, however long Redis is away: what the function said must not be lost by us."""

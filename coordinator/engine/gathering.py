@@ -13,11 +13,11 @@ the limits of one key cannot reach another.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coordinator.calling.answer import timed_out
-from coordinator.calling.caller import Caller, CallLimit
+from coordinator.calling.caller import Caller, CallLimit, OnSent
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.worker import Worker
@@ -34,7 +34,7 @@ Lane = tuple[str, str, str | None]
 class _Member:
     attempt: Attempt
     outcome: "asyncio.Future[Outcome]"
-    on_sent: Callable[[], None]
+    on_sent: OnSent
 
 
 @dataclass(eq=False)
@@ -55,7 +55,7 @@ class Gatherer:
         self._open: dict[Lane, _Group] = {}
         self._is_stopping = False
 
-    async def call(self, attempt: Attempt, worker: Worker, limit: CallLimit, on_sent: Callable[[], None]) -> Outcome:
+    async def call(self, attempt: Attempt, worker: Worker, limit: CallLimit, on_sent: OnSent) -> Outcome:
         """What the attempt came to. Until `on_sent` is called, its call was surely not made."""
         loop = asyncio.get_running_loop()
         lane = attempt.spec.worker, attempt.spec.queue, attempt.spec.key
@@ -96,15 +96,13 @@ class Gatherer:
         if self._open.get(lane) is group:
             del self._open[lane]
         if group.task is None and group.members:
-            for member in group.members.values():
-                member.on_sent()
             group.task = asyncio.create_task(self._call(group))
 
     async def _call(self, group: _Group) -> None:
         members = dict(group.members)
         try:
             call = joint_call([member.attempt for member in members.values()], group.worker, self._own_url)
-            outcomes = await self._caller.call_for_many(call, list(members))
+            outcomes = await self._caller.call_for_many(call, list(members), lambda: _tell(members.values()))
         except Exception as fault:  # noqa: BLE001 - a fault of ours is for each to meet, as it would in a call of its own
             for member in members.values():
                 if not member.outcome.done():
@@ -122,6 +120,11 @@ class Gatherer:
             group.task.cancel()
         else:
             self._send(lane, group)
+
+
+def _tell(members: Iterable[_Member]) -> None:
+    for member in members:
+        member.on_sent()
 
 
 def _window_s(attempt: Attempt, worker: Worker) -> float:

@@ -12,6 +12,7 @@ from coordinator.domain.job import Spec
 from coordinator.domain.queue import QueueSettings, Retention
 from coordinator.domain.recurrence import Rule
 from coordinator.domain.schedule import Schedule
+from coordinator.domain.worker import Bearer, Worker
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.replica import Replica
 from coordinator.errors import StoreUnavailable
@@ -145,6 +146,24 @@ async def test_what_was_not_sent_when_it_stops_is_as_if_never_claimed(rig):
     job_id = await rig.enqueue()
     async with asyncio.timeout(5):
         await begun.wait()
+    await rig.replica.stop()
+    job = await rig.store.jobs.read(job_id)
+    assert (job.state, job.tally.attempt) == ("queued", 0)
+
+
+async def test_what_waits_for_a_token_when_it_stops_is_as_if_never_claimed(rig):
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_):
+        asked.set()
+        await never.wait()
+
+    rig.replica._caller._authorizer.authorize = hang
+    await rig.store.workers.put("any", Worker("http://function/", auth=Bearer("s3cret")))
+    await rig.replica.start()
+    job_id = await rig.enqueue()
+    async with asyncio.timeout(5):
+        await asked.wait()
     await rig.replica.stop()
     job = await rig.store.jobs.read(job_id)
     assert (job.state, job.tally.attempt) == ("queued", 0)

@@ -22,7 +22,8 @@ class Calls(Caller):
         self.made = []
         self._fault = fault
 
-    async def call_for_many(self, call, job_ids):
+    async def call_for_many(self, call, job_ids, on_sent):
+        on_sent()
         self.made.append((call.url, list(job_ids)))
         if self._fault:
             raise self._fault
@@ -96,9 +97,9 @@ async def test_who_has_no_time_left_times_out_alone():
     answered = asyncio.Event()
 
     class Slow(Calls):
-        async def call_for_many(self, call, job_ids):
+        async def call_for_many(self, call, job_ids, on_sent):
             await answered.wait()
-            return await super().call_for_many(call, job_ids)
+            return await super().call_for_many(call, job_ids, on_sent)
 
     gatherer = Gatherer(Slow(), "http://coordinator")
     pair = msgspec.structs.replace(WORKER, batch=Batching(2, window_ms=10))
