@@ -20,6 +20,8 @@ from tests.servers import ClusterSet, SentinelSet, ServerSet
 # They assert on behalf of tests, and are to tell as much when they fail.
 pytest.register_assert_rewrite("tests.runtimes.rows", "tests.runtimes.harness")
 
+HERE = Path(__file__).parent
+
 START = 1_800_000_000_000
 """The instant at which every test begins."""
 
@@ -57,14 +59,18 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"in CI these servers are needed and missing: {', '.join(sorted(missing))}")
 
 
-ALONE = {"anomalies", "chaos", "engine", "runtimes"}
-"""Folders of tests that want the machine for themselves."""
+ALONE = (
+    *("anomalies", "chaos", "engine", "runtimes", "sdk"),
+    *("store/test_connection.py", "store/test_durability.py", "store/test_servers.py"),
+    *("test_cli.py", "test_embedded.py", "test_inspection.py", "test_readme.py"),
+)
+"""Tests that want the machine for themselves: beside others, a server that is started again may find its port taken."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is not to be run beside others."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in ALONE:
+        if any(item.path.is_relative_to(HERE / path) for path in ALONE):
             item.add_marker("alone")
 
 
