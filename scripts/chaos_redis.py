@@ -101,7 +101,9 @@ def crash(nodes: ClusterSet | SentinelSet, primary: int, replica: int, lag_s: fl
 
 
 def _is_whole(nodes: SentinelSet) -> bool:
-    primary = nodes.primary()
+    primary, *others = (nodes.primary(sentinel) for sentinel in range(len(nodes.ports)))
+    if set(others) != {primary}:
+        return False
     other = nodes.info(1 - primary, "replication")
     is_followed = other.get("master_port") == nodes.nodes[primary].port and other.get("master_link_status") == "up"
     return is_followed and nodes.info(primary, "replication")["role"] == "master"

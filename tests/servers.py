@@ -222,15 +222,18 @@ class SentinelSet(ServerSet):
             self._start_sentinel(port)
         wait_until(lambda: all(self._sees_all(port) for port in self.ports), "the sentinels see one another")
 
-    def primary(self) -> int:
-        """The node that the sentinels call the primary."""
-        port = int(self.ask_sentinel(self.ports[0], "SENTINEL GET-MASTER-ADDR-BY-NAME", self.name)[1])
+    def primary(self, sentinel: int = 0) -> int:
+        """The node that a sentinel calls the primary."""
+        port = int(self.ask_sentinel(self.ports[sentinel], "SENTINEL GET-MASTER-ADDR-BY-NAME", self.name)[1])
         return next(number for number, node in enumerate(self.nodes) if node.port == port)
 
     def await_primary(self, node: int) -> None:
-        """Wait until the sentinels have promoted a node, and it knows."""
+        """Wait until a node was promoted, and it and every sentinel know: one that hears of it late may undo it."""
         wait_until(
-            lambda: self.primary() == node and self.info(node, "replication")["role"] == "master",
+            lambda: (
+                all(self.primary(sentinel) == node for sentinel in range(len(self.ports)))
+                and self.info(node, "replication")["role"] == "master"
+            ),
             f"node {node} is the primary",
         )
 
