@@ -50,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
     tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
+    keys: Annotated[
+        str, _setting("what replicas seal and sign with: id:base64 of 32 random bytes, the newest first, then commas")
+    ] = ""
     prefix: Annotated[str, _setting("first part of every key in Redis", pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "co"
     # Sixteen slices spread over as many leaders or cluster nodes, and cost an idle system sixteen looks a second.
     shards: Annotated[int, _setting("slices of the keyspace; fixed by the first start", ge=1, le=1024)] = 16
