@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.api import (
+    audit,
     batches,
     bulk,
     job_actions,
@@ -22,6 +23,7 @@ from coordinator.api import (
     sdk_files,
     sync,
     system,
+    tokens,
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
@@ -78,6 +80,10 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.ready,
     system.list_replicas,
     system.make_pass,
+    tokens.list_tokens,
+    tokens.make_token,
+    tokens.revoke_token,
+    audit.list_audit,
     sdk_files.read_sdk,
     openapi.read_openapi,
 ]
@@ -89,6 +95,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
     The store is closed with it. `demo` is a function to be served beside the API, with its path.
     """
     replica = Replica(store, Caller(open_transport()), settings)
+    auditor = audit.Auditor(store.audit)
 
     @asynccontextmanager
     async def run_replica(_: Litestar) -> AsyncIterator[None]:
@@ -97,14 +104,16 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
             yield
         finally:
             await replica.stop()
+            await auditor.drain()
             await store.close()
 
     function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
+        before_send=[auditor.heed],
         lifespan=[run_replica],
-        state=State({"replica": replica, "tokens": settings.token_list}),
+        state=State({"replica": replica, "is_loopback": settings.is_loopback}),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,
