@@ -113,7 +113,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
         guards=[check_request],
         before_send=[auditor.heed],
         lifespan=[run_replica],
-        state=State({"replica": replica, "is_loopback": settings.is_loopback}),
+        state=State({"replica": replica, "auditor": auditor, "is_loopback": settings.is_loopback}),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,
