@@ -16,6 +16,8 @@ from msgspec.structs import replace
 from coordinator import __version__, demo
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
+from coordinator.calling.egress import open_guard
+from coordinator.calling.egress_allow import DEVELOPMENT
 from coordinator.calling.signing import secret_problem
 from coordinator.doctor import examine
 from coordinator.domain.worker import url_problem
@@ -88,6 +90,7 @@ async def _serve(settings: Settings) -> int:
         )
     _refuse_open_door(settings)
     _refuse_unusable(settings)
+    await _refuse_misplaced(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
         await check_server(store)
@@ -140,6 +143,15 @@ def _refuse_unusable(settings: Settings) -> None:
         raise SettingsError("COORDINATOR_WORKER_SECRET holds more than two: give the new one and the one it replaces.")
 
 
+async def _refuse_misplaced(settings: Settings) -> None:
+    """A function of our own settings may be nearly anywhere, but not everywhere."""
+    problems = await open_guard(settings.egress_allow, settings.worker_url).problems(
+        filter(None, [settings.worker_url])
+    )
+    for problem in problems.values():
+        raise SettingsError(f"--worker-url cannot be called: {problem}")
+
+
 def _refuse_open_door(settings: Settings) -> None:
     if not settings.is_loopback and not settings.token_list:
         raise SettingsError(
@@ -152,6 +164,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
     """One replica with a store and a function of its own, to try things."""
     _refuse_open_door(settings)
     _refuse_unusable(settings)
+    settings = replace(settings, egress_allow=f"{settings.egress_allow}, {DEVELOPMENT}")
+    await _refuse_misplaced(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:

@@ -4,6 +4,7 @@ from typing import Any
 
 import litestar
 
+from coordinator.calling.egress import EgressGuard
 from coordinator.engine.replica import Replica
 
 Request = litestar.Request[Any, Any, Any]
@@ -14,3 +15,9 @@ def replica_of(request: Request) -> Replica:
     """The replica of this process."""
     replica: Replica = request.app.state["replica"]
     return replica
+
+
+def egress_of(request: Request) -> EgressGuard:
+    """What judges where workers are."""
+    guard: EgressGuard = request.app.state["egress"]
+    return guard
