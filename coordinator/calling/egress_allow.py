@@ -26,8 +26,11 @@ DEVELOPMENT = "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00
 _OPENED_BY_NAME = {None, Place.LOOPBACK, Place.PRIVATE, Place.SHARED}
 """Whoever answers for a name in the DNS may have it lead anywhere; what lies elsewhere needs its address listed."""
 
-_BITS_LEAST = {4: 8, 6: 7}
-"""A network may be as wide as the widest private one (10.0.0.0/8, fc00::/7); a wider one says "everything"."""
+_BITS_LEAST = {4: 8, 6: 16}
+"""Nobody was ever handed out a wider network for himself, so a wider one says "everything"."""
+
+_PRIVATE_V6 = IPv6Network("fc00::/7")
+"""The one that is wider, and private all the same."""
 
 _NOT_DELEGATED = frozenset({"internal", "intranet", "private", "local", "localhost", "lan", "home", "corp", "test"})
 """Last labels that nobody can register; below any other, `*` would be open to whoever buys a name."""
@@ -129,11 +132,11 @@ def _network(text: str, written: str) -> Network:
         except ValueError:
             remedy = "write 10.1.0.0/16, 10.1.2.3, fd12::/48 or [fd12::1]:9000"
         raise _wrong(text, f"{why}; {remedy}") from None
-    if network.prefixlen < _BITS_LEAST[network.version]:
+    if network.prefixlen < _BITS_LEAST[network.version] and network != _PRIVATE_V6:
         least = f"/{_BITS_LEAST[network.version]}"
         raise _wrong(text, f"it is wider than {least} and opens nearly everything; list the networks of your functions")
     place = place_of(network.network_address)
-    if place is Place.EMBEDDING:
+    if place is Place.EMBEDDING and place_of(network.broadcast_address) is place:
         raise _wrong(text, f"it is {place.value}, which is never called; list the IPv4 address")
     if place is Place.NAT64 and network.prefixlen < 96:
         raise _wrong(text, f"give all 96 bits of your NAT64's prefix, such as {NAT64_WELL_KNOWN}")
