@@ -479,7 +479,8 @@ async def test_a_name_without_an_address_is_a_failed_look_up(caller_of, places: 
 
 async def test_a_look_up_that_hangs_ends_with_the_call(caller_of):
     async def hang(host: str, port: int, threads: Executor | None) -> Sequence[str]:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        return []
 
     outcome = await caller_of(EgressGuard(look_up=hang)).call(replace(call("https://slow.example/"), timeout_s=0.1))
 
