@@ -5,18 +5,21 @@ import json
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from coordinator.calling import egress
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import EgressGuard, EgressRefused, look_up, open_guard
+from coordinator.calling.egress_addresses import Address
 from coordinator.calling.egress_allow import DEVELOPMENT, read_allowed
 from coordinator.calling.request import Call
-from coordinator.calling.worker_url import target_of
+from coordinator.calling.worker_url import Target, target_of
 from coordinator.domain.outcome import Failure, Success
 from coordinator.errors import SettingsError
 from tests.calling.conftest import CERTIFICATE, Opener
@@ -177,10 +180,11 @@ class Names:
 
 
 _heard: list[tuple[str, object]] = []
+_is_listening = threading.Event()
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:
-    if event in {"socket.connect", "socket.getaddrinfo"}:
+    if _is_listening.is_set() and event in {"socket.connect", "socket.getaddrinfo"}:
         _heard.append((event, arguments[1] if event == "socket.connect" else arguments[0]))
 
 
@@ -189,9 +193,6 @@ sys.addaudithook(_hear)
 
 class Deeds:
     """What the interpreter says that it did, whoever asked for it."""
-
-    def __init__(self) -> None:
-        _heard.clear()
 
     @property
     def connected(self) -> list[object]:
@@ -205,8 +206,11 @@ class Deeds:
 
 
 @pytest.fixture
-def deeds() -> Deeds:
-    return Deeds()
+def deeds() -> Iterator[Deeds]:
+    _heard.clear()
+    _is_listening.set()
+    yield Deeds()
+    _is_listening.clear()
 
 
 @pytest.fixture
@@ -414,18 +418,24 @@ async def test_only_addresses_that_were_checked_are_tried_one_after_the_other(ca
     assert deeds.connected == [(f"127.0.0.{last}", server.port) for last in (3, 2, 1)]
 
 
-async def test_http_is_refused_where_https_was_called_a_moment_ago(
-    caller_of, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
-):
-    """What is kept of a name by host and port says nothing of the scheme."""
-    guard = EgressGuard(look_up=Names({"localhost": ["127.0.0.1"]}))
+class HttpsOnly(EgressGuard):
+    """As if this machine were public."""
+
+    def check(self, target: Target) -> None:
+        """Every host is a name."""
+
+    async def addresses(self, target: Target, threads: Executor | None = None) -> Sequence[Address]:
+        if target.scheme != "https":
+            raise EgressRefused("Plain http is refused.")
+        return [ip_address("127.0.0.1")]
+
+
+async def test_http_is_refused_where_https_was_called_a_moment_ago(caller_of, server_tls: ssl.SSLContext):
+    """What a transport keeps of a name by host and port says nothing of the scheme."""
+    caller = caller_of(HttpsOnly(), ssl.create_default_context(cafile=CERTIFICATE))
     async with serving(answer_all, server_tls) as server:
-        # As if loopback were public, and this port one of the four.
-        monkeypatch.setattr(egress, "place_of", lambda address: None)
-        monkeypatch.setattr(egress, "PORTS", (server.port,))
-        caller = caller_of(guard, ssl.create_default_context(cafile=CERTIFICATE))
         assert await caller.call(call(f"https://localhost:{server.port}/")) == Success(http_status=200)
-        assert PLAIN in await refusal_of(caller, f"http://localhost:{server.port}/")
+        assert await refusal_of(caller, f"http://localhost:{server.port}/") == "Plain http is refused."
 
 
 async def test_the_certificate_must_have_the_name_and_not_the_address(caller_of, server_tls: ssl.SSLContext):
