@@ -1,6 +1,7 @@
 """Who is alive, who polls which shard, and the channel on which replicas wake each other."""
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -53,6 +54,14 @@ class LeadershipStore:
                 f"Set it to {written}, or use another COORDINATOR_PREFIX."
             )
             raise SettingsError(msg)
+
+    async def receipt_key(self) -> bytes:
+        """The secret that all replicas have where none is in their settings; drawn at the first start of all."""
+        written = await self._connection.call("HGET", self._meta, "receipt_key")
+        if written is None:
+            await self._connection.call("HSETNX", self._meta, "receipt_key", secrets.token_hex(32))
+            written = await self._connection.call("HGET", self._meta, "receipt_key")
+        return bytes.fromhex(written.decode())
 
     async def shards_written(self) -> int | None:
         """The number of shards that the store was set up with, None if it never was."""

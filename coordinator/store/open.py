@@ -12,6 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from coordinator.domain.durability import Durability
 from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.settings import Settings
+from coordinator.store.audit import AuditStore
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
@@ -21,6 +22,7 @@ from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
 from coordinator.store.servers import Access, Cluster, OneServer, Servers, open_servers
+from coordinator.store.tokens import TokenStore
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Store:
     batches: BatchStore
     schedules: ScheduleStore
     workers: WorkerStore
+    tokens: TokenStore
+    audit: AuditStore
     leadership: LeadershipStore
     capacity: CapacityStore
 
@@ -120,6 +124,8 @@ def store_on(connection: Connection) -> Store:
         BatchStore(connection),
         ScheduleStore(connection),
         WorkerStore(connection),
+        TokenStore(connection),
+        AuditStore(connection),
         LeadershipStore(connection),
         CapacityStore(connection),
     )

@@ -29,19 +29,16 @@ class WorkerStore:
 
     async def put(self, name: str, worker: Worker) -> bool:
         """Register or replace a worker. Returns whether it is new."""
-        _, known = await self._connection.run("put_worker", self._key, name=name, record=msgspec.json.encode(worker))
+        _, known = await self._connection.run("put_record", self._key, name=name, record=msgspec.json.encode(worker))
         return not known
 
     async def read_all(self) -> dict[str, Worker]:
         """Every worker by name. One that cannot be read is `unreadable`, and costs the others nothing."""
-        pairs = await self._connection.call("HGETALL", self._key)
-        if isinstance(pairs, dict):
-            return {name.decode(): _read(record) for name, record in pairs.items()}
-        return {name.decode(): _read(record) for name, record in zip(pairs[::2], pairs[1::2], strict=True)}
+        return {name.decode(): _read(record) for name, record in (await self._connection.pairs(self._key)).items()}
 
     async def delete(self, name: str) -> bool:
         """Forget a worker. Returns whether there was one."""
-        _, known = await self._connection.run("put_worker", self._key, name=name, record="")
+        _, known = await self._connection.run("drop_record", self._key, name=name)
         return bool(known)
 
 
