@@ -29,6 +29,7 @@ from coordinator.api import (
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
+from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
@@ -94,7 +95,8 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
 
     The store is closed with it. `demo` is a function to be served beside the API, with its path.
     """
-    replica = Replica(store, Caller(open_transport()), settings)
+    guard = open_guard(settings.egress_allow, settings.worker_url)
+    replica = Replica(store, Caller(open_transport(guard)), settings)
     auditor = audit.Auditor(store.audit)
 
     @asynccontextmanager
@@ -113,7 +115,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
         guards=[check_request],
         before_send=[auditor.heed],
         lifespan=[run_replica],
-        state=State({"replica": replica, "auditor": auditor, "is_loopback": settings.is_loopback}),
+        state=State({"replica": replica, "auditor": auditor, "is_loopback": settings.is_loopback, "egress": guard}),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,

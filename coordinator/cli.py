@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from coordinator import __version__, demo, token_command
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
+from coordinator.calling.egress_allow import DEVELOPMENT
 from coordinator.doctor import examine
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
-from coordinator.safety import refuse_open_door, refuse_unusable, refuse_weak_tokens
+from coordinator.safety import refuse_misplaced, refuse_open_door, refuse_unusable, refuse_weak_tokens
 from coordinator.sdk.sources import SOURCES
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
@@ -90,6 +91,7 @@ async def _serve(settings: Settings) -> int:
         )
     refuse_unusable(settings)
     refuse_weak_tokens(settings)
+    await refuse_misplaced(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
         await check_server(store)
@@ -135,6 +137,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
     refuse_unusable(settings)
     if not settings.is_loopback:
         refuse_weak_tokens(settings)
+    settings = replace(settings, egress_allow=f"{settings.egress_allow}, {DEVELOPMENT}")
+    await refuse_misplaced(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:

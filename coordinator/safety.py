@@ -1,5 +1,6 @@
 """What a start is refused for: each with the setting, what would come of it, and the remedy."""
 
+from coordinator.calling.egress import open_guard
 from coordinator.calling.signing import secret_problem
 from coordinator.domain.keyring import parse_keyring
 from coordinator.domain.tokens import weakness
@@ -54,3 +55,11 @@ async def open_checked(url: str, settings: Settings) -> Store:
         await check_address(store)
         await store.leadership.agree_on_shards()
     return store
+
+
+async def refuse_misplaced(settings: Settings) -> None:
+    """A function of our own settings may be nearly anywhere, but not everywhere."""
+    urls = [settings.worker_url] if settings.worker_url else []
+    problems = await open_guard(settings.egress_allow, settings.worker_url).problems(urls)
+    for problem in problems.values():
+        raise SettingsError(f"--worker-url cannot be called: {problem}")

@@ -50,6 +50,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_secret: Annotated[
         str, _setting("whsec_… that its calls are signed with; a second one, that it replaces, after a comma")
     ] = ""
+    egress_allow: Annotated[
+        str,
+        _setting("where functions may be beside the public internet: networks, hosts, host:port, *.host, by commas"),
+    ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
     tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
     keys: Annotated[

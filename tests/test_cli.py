@@ -258,6 +258,22 @@ async def test_a_url_that_is_none_of_redis_is_told_without_its_password(refused:
     assert "s3cret" not in told
 
 
+@pytest.mark.parametrize("command", ["serve", "dev"])
+@pytest.mark.parametrize(
+    ("flag", "value", "says"),
+    [
+        ("--egress-allow", "10.0.0.0/8, 0.0.0.0/0", "COORDINATOR_EGRESS_ALLOW holds '0.0.0.0/0': it is wider than /8"),
+        ("--egress-allow", "::/0", "opens nearly everything; list the networks of your functions."),
+        ("--egress-allow", "10.0.0.1/8", "did you mean 10.0.0.0/8?"),
+        ("--worker-url", "http://[::ffff:10.0.0.1]/", "--worker-url cannot be called: ::ffff:a00:1 is an IPv4 address"),
+    ],
+)
+async def test_a_place_that_cannot_be_opened_stops_the_start(
+    refused: Refused, command: str, flag: str, value: str, says: str
+):
+    assert says in await refused(command, "--redis-url", "redis://127.0.0.1:1", flag, value)
+
+
 async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Start):
     command = await start("serve", "--redis-url", "redis://127.0.0.1:1")
 
@@ -347,6 +363,17 @@ async def test_dev_runs_a_job_and_ends_with_its_server(start: Start, start_dev: 
     assert await command.ends() == 0
     await gone(child)
     assert "as a child process, kept in data" in command.out
+
+
+async def test_dev_opens_this_machine_and_private_networks_and_no_more(start_dev: StartDev):
+    _, url = await start_dev()
+    places = ["http://127.0.0.1:1/", "http://10.0.0.1/", "http://192.168.1.1:3000/", "http://[fd12::1]/"]
+    closed = ["http://169.254.169.254/", "http://169.254.1.1/", "http://[fd00:ec2::254]/", "http://8.8.8.8/"]
+
+    async with client_of(url) as client:
+        answers = [await client.put("/worker/a", json={"url": place}) for place in (*places, *closed)]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 422, 422, 422, 422]
 
 
 async def test_dev_lets_a_call_end_and_finds_its_jobs_again(start_dev: StartDev):

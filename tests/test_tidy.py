@@ -39,6 +39,7 @@ HOMES = {
     "croniter": {"domain"},
     "fakeredis": {"store"},
     "google": {"calling"},
+    "httpcore": {"calling"},
     "httpx": {"calling", "sdk", "demo"},
     "litestar": {"api", "dashboard", "app"},
     "redis": {"store"},

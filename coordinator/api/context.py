@@ -5,6 +5,7 @@ from typing import Any
 import litestar
 from litestar.connection import ASGIConnection
 
+from coordinator.calling.egress import EgressGuard
 from coordinator.domain.receipt_token import is_receipt_token
 from coordinator.domain.tokens import Grant
 from coordinator.engine.replica import Replica
@@ -21,6 +22,12 @@ def replica_of(connection: Connection) -> Replica:
     """The replica of this process."""
     replica: Replica = connection.app.state["replica"]
     return replica
+
+
+def egress_of(connection: Connection) -> EgressGuard:
+    """What judges where workers are."""
+    guard: EgressGuard = connection.app.state["egress"]
+    return guard
 
 
 def grant_of(connection: Connection) -> Grant:

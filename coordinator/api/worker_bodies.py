@@ -1,6 +1,7 @@
 """What is asked for with `PUT /worker/:name`."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Meta
 from coordinator.api.job_bodies import TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS
 from coordinator.api.reading import Body, Duration, QueueName
 from coordinator.calling.auth import SIGNING_HEADERS, missing_extra
+from coordinator.calling.egress import EgressGuard
 from coordinator.calling.references import is_reference, reference_problem, resolved
 from coordinator.calling.request import RESERVED_HEADERS
 from coordinator.calling.signing import secret_problem
@@ -103,6 +105,14 @@ def worker_of(body: WorkerBody) -> Worker:
         auth=auth,
         batch=None if batch is None else Batching(batch.size, _window_ms(batch)),
     )
+
+
+async def check_places(guard: EgressGuard, urls: Mapping[str, str]) -> None:
+    """Whether workers may be where these URLs lead; by field. Raises `Invalid` for the first that may not."""
+    problems = await guard.problems(urls.values())
+    for path, url in urls.items():
+        if problem := problems.get(url):
+            raise Invalid(path, problem)
 
 
 def _window_ms(batch: BatchingBody) -> int:
