@@ -94,7 +94,7 @@ async def _serve(settings: Settings) -> int:
     await refuse_misplaced(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
-        await check_server(store)
+        await check_server(store, may_forget=settings.allow_volatile)
     await refuse_open_door(settings, store)
     listener = bind(settings)
     with first_contact():

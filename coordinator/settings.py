@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Annotated[
         str, _setting("when a change counts as made: local, fsync or replicated", pattern="^(local|fsync|replicated)$")
     ] = "local"
+    allow_volatile: Annotated[bool, _setting("serve on a Redis without an append-only file, too")] = False
     host: Annotated[str, _setting("address to listen on")] = "127.0.0.1"
     port: Annotated[int, _setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
     worker_url: Annotated[str, _setting("URL of the function that serves every worker without a URL of its own")] = ""

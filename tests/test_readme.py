@@ -246,6 +246,16 @@ async def test_replicas_and_ticks_do_what_readme_says(shell):
     assert (await shell.json(tick))["nextDueAt"] <= due_at
 
 
+async def test_a_token_is_made_as_readme_says_and_closes_the_door(shell):
+    (make,) = lines_of("tokens")
+
+    token = (await shell.json(make))["token"]
+
+    assert (await shell.json(f"curl -H 'Authorization: Bearer {token}' http://127.0.0.1:8000/queue"))["items"] == []
+    with pytest.raises(AssertionError, match="unauthenticated"):
+        await shell.run("curl http://127.0.0.1:8000/queue")
+
+
 async def test_redis_cli_shows_what_readme_says(shell):
     if shutil.which("redis-cli") is None:
         pytest.skip("redis-cli is not installed")

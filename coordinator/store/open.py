@@ -204,8 +204,8 @@ async def check_address(store: Store) -> None:
             _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
 
 
-async def check_server(store: Store) -> None:
-    """Refuse servers that would lose jobs by their own settings; warn of those that may.
+async def check_server(store: Store, *, may_forget: bool = False) -> None:
+    """Refuse servers that would lose jobs by their own settings, but for one that `may_forget` all in a crash.
 
     Raises `SettingsError` with the remedy, `StoreUnavailable` when they cannot be reached.
     """
@@ -214,7 +214,7 @@ async def check_server(store: Store) -> None:
     infos = await store.connection.infos()
     for info in infos.values():
         _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
-        _check_one(info)
+        _check_one(info, may_forget=may_forget)
         _check_durability(info, store.connection.durability)
 
 
@@ -229,7 +229,7 @@ def _check_place(info: dict[str, Any], *, is_cluster: bool) -> None:
         raise SettingsError("COORDINATOR_REDIS_URL leads to a node of a cluster; write it as redis+cluster://…")
 
 
-def _check_one(info: dict[str, Any]) -> None:
+def _check_one(info: dict[str, Any], *, may_forget: bool) -> None:
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         msg = (
@@ -239,10 +239,11 @@ def _check_one(info: dict[str, Any]) -> None:
         raise SettingsError(msg)
     if _version(info) < OLDEST_VERSION:
         raise SettingsError(f"Redis {info['redis_version']} is too old; 7.0 or later is needed.")
-    if int(info.get("aof_enabled", 1)) == 0:
-        log.warning(
+    if int(info.get("aof_enabled", 1)) == 0 and not may_forget:
+        raise SettingsError(
             "Redis keeps no append-only file: a crash loses what came since its last snapshot, or all without one. "
-            "Run: redis-cli config set appendonly yes"
+            "Run: redis-cli config set appendonly yes. If jobs may be lost, or something else keeps them, "
+            "set COORDINATOR_ALLOW_VOLATILE=true"
         )
 
 
