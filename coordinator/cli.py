@@ -93,7 +93,7 @@ async def _serve(settings: Settings) -> int:
         await check_server(store)
     listener = bind(settings)
     with first_contact():
-        await store.leadership.agree_on_shards()
+        await store.agree()
     if not settings.token_list:
         log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
     settings = replace(settings, port=listener.getsockname()[1])
@@ -162,7 +162,7 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             embedded.start()
         store = open_configured(url, settings)
         with first_contact():
-            await store.leadership.agree_on_shards()
+            await store.agree()
         app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
         token = settings.token_list[0] if settings.token_list else ""
 

@@ -36,6 +36,7 @@ HOMES = {
     "aiohttp": {"calling", "sdk"},
     "botocore": {"calling"},
     "croniter": {"domain"},
+    "cryptography": {"store"},
     "fakeredis": {"store"},
     "google": {"calling"},
     "httpx": {"calling", "sdk", "demo"},

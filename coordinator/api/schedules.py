@@ -17,6 +17,7 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant, parse_instant
 from coordinator.domain.recurrence import ticks_after
 from coordinator.domain.schedule import Schedule, anchored_rule
+from coordinator.engine.intake import sealed_away
 from coordinator.engine.replica import Replica
 from coordinator.engine.schedules import paused, resumed
 from coordinator.store.schedules import StoredSchedule
@@ -100,6 +101,8 @@ async def trigger_schedule(request: Request, schedule_id: FromPath[str]) -> Resp
     """Make a run now, whatever the rule says, also of a schedule that is paused or has ended. The answer is the job."""
     replica = replica_of(request)
     stored = await replica.schedules.find(schedule_id)
+    if stored.schedule.spec.sealed is not None:
+        raise sealed_away(stored.schedule.spec)
     taken = await replica.schedules.trigger(stored)
     job = taken.job or await replica.store.jobs.read(taken.id)
     return json_response(job_answer(job), 201, {"Location": f"/job/{taken.id}"})
@@ -122,6 +125,8 @@ async def patch_schedule(replica: Replica, id_or_name: str, body: bytes) -> Stor
     known = await replica.schedules.resolve(id_or_name)
 
     async def patched(before: Schedule) -> Schedule:
+        if before.spec.sealed is not None:
+            raise sealed_away(before.spec)
         asked = patched_body(before, body)
         return schedule_of(asked, await spec_asked(replica.directory, asked))
 
