@@ -26,6 +26,7 @@ from coordinator.api import (
 )
 from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
+from coordinator.api.redaction import Redaction
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
 from coordinator.engine.replica import Replica
@@ -83,10 +84,13 @@ HANDLERS: list[ControllerRouterHandler] = [
 ]
 
 
-def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None) -> Litestar:
+def build_app(
+    settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None, *, takes_literal_secrets: bool = False
+) -> Litestar:
     """An application that is one replica: it joins the others when it starts and hands over when it stops.
 
-    The store is closed with it. `demo` is a function to be served beside the API, with its path.
+    The store is closed with it. `demo` is a function to be served beside the API, with its path. Without keys, secrets
+    of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
     replica = Replica(store, Caller(open_transport()), settings)
 
@@ -104,7 +108,14 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
         lifespan=[run_replica],
-        state=State({"replica": replica, "tokens": settings.token_list}),
+        state=State(
+            {
+                "replica": replica,
+                "tokens": settings.token_list,
+                "redaction": Redaction(settings.redact),
+                "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
+            }
+        ),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,

@@ -163,7 +163,7 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
         store = open_configured(url, settings)
         with first_contact():
             await store.agree()
-        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
+        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function), takes_literal_secrets=True)
         token = settings.token_list[0] if settings.token_list else ""
 
         async def meanwhile() -> None:

@@ -14,3 +14,8 @@ def replica_of(request: Request) -> Replica:
     """The replica of this process."""
     replica: Replica = request.app.state["replica"]
     return replica
+
+
+def takes_literals(request: Request) -> bool:
+    """Whether workers may be registered with secrets that are no references."""
+    return bool(request.app.state["takes_literal_secrets"])

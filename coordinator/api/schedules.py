@@ -11,6 +11,7 @@ from coordinator.api.bulk import cancel_runs
 from coordinator.api.context import Request, replica_of
 from coordinator.api.job_bodies import NewJobBody
 from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
+from coordinator.api.redaction import redaction_of
 from coordinator.api.rule_bodies import PreviewBody, rule_of
 from coordinator.api.schedule_bodies import patched_body, schedule_of
 from coordinator.domain.ids import shard_of_id
@@ -34,7 +35,9 @@ async def list_schedules(request: Request) -> Response[bytes]:
     """A page of schedules, the oldest first."""
     query = decode_query(request.query_params, CursorQuery)
     found, after = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
-    return json_response({"items": [schedule_answer(stored) for stored in found], "cursor": after})
+    redaction = redaction_of(request)
+    items = [redaction.schedule(schedule_answer(stored)) for stored in found]
+    return json_response({"items": items, "cursor": after})
 
 
 @get("/schedule/{schedule_id:str}")

@@ -7,7 +7,7 @@ from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, replica_of, takes_literals
 from coordinator.api.reading import NAME, decode
 from coordinator.api.setting_answers import ping_answer, worker_answer
 from coordinator.api.worker_bodies import WorkerBody, worker_of
@@ -39,7 +39,8 @@ async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Re
     replica = replica_of(request)
     name = checked_worker(name)
     before = (await replica.store.workers.read_all()).get(name)
-    worker = replace(worker_of(decode(body, WorkerBody)), owner=before.owner if before else None)
+    asked = worker_of(decode(body, WorkerBody), takes_literals=takes_literals(request))
+    worker = replace(asked, owner=before.owner if before else None)
     is_new = await replica.store.workers.put(name, worker)
     replica.tell(DIRECTORY_CHANGED)
     return json_response(worker_answer(name, worker), 201 if is_new else 200)
