@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.api import (
+    audit,
     batches,
     bulk,
     job_actions,
@@ -22,6 +23,7 @@ from coordinator.api import (
     sdk_files,
     sync,
     system,
+    tokens,
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
@@ -79,6 +81,10 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.ready,
     system.list_replicas,
     system.make_pass,
+    tokens.list_tokens,
+    tokens.make_token,
+    tokens.revoke_token,
+    audit.list_audit,
     sdk_files.read_sdk,
     openapi.read_openapi,
 ]
@@ -93,6 +99,7 @@ def build_app(
     of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
     replica = Replica(store, Caller(open_transport()), settings)
+    auditor = audit.Auditor(store.audit)
 
     @asynccontextmanager
     async def run_replica(_: Litestar) -> AsyncIterator[None]:
@@ -101,17 +108,20 @@ def build_app(
             yield
         finally:
             await replica.stop()
+            await auditor.drain()
             await store.close()
 
     function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
+        before_send=[auditor.heed],
         lifespan=[run_replica],
         state=State(
             {
                 "replica": replica,
-                "tokens": settings.token_list,
+                "auditor": auditor,
+                "is_loopback": settings.is_loopback,
                 "redaction": Redaction(settings.redact),
                 "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }

@@ -1,13 +1,15 @@
 """Settings: one frozen struct, read once at the start and passed down.
 
 Each field can be given as a flag (`--redis-url`) or in the environment (`COORDINATOR_REDIS_URL`); the flag wins. What
-is misspelt or out of bounds stops the start with its name, its value and what would be right.
+is misspelt or out of bounds stops the start with its name, its value and what would be right. The value may stand in a
+file instead, which `COORDINATOR_<NAME>_FILE` names: so secrets are mounted.
 """
 
 import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -128,14 +130,27 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
         if not variable.startswith(ENVIRONMENT_PREFIX) or _is_foreign(variable, text):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if name not in Settings.__struct_fields__:
+        if name in Settings.__struct_fields__:
+            # A secret that comes from a file mostly ends with a line feed.
+            values[name] = _read(variable, name, text.strip())
+        elif (of_file := name.removesuffix("_file")) in Settings.__struct_fields__:
+            if variable.removesuffix("_FILE") in environment:
+                raise SettingsError(f"{variable} stands beside {variable.removesuffix('_FILE')}; set one of them.")
+            values[of_file] = _read(variable, of_file, _content(variable, text))
+        else:
             raise SettingsError(f"{variable} is not a setting.{_suggestion(name)}")
-        # A secret that comes from a file mostly ends with a line feed.
-        values[name] = _read(variable, name, text.strip())
     for name, value in flags.items():
         if value is not None:
             values[name] = _read(f"--{name.replace('_', '-')}", name, value)
     return msgspec.convert(values, Settings)
+
+
+def _content(variable: str, path: str) -> str:
+    """Of a file that a secret is mounted as."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}={path} cannot be read: {error}.") from None
 
 
 def _is_foreign(variable: str, text: str) -> bool:

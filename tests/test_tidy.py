@@ -21,7 +21,8 @@ PACKAGE = ROOT / "coordinator"
 LEVELS = [
     {"__main__"},
     {"cli"},
-    {"app", "server", "demo", "doctor"},
+    {"app", "server", "demo", "doctor", "token_command"},
+    {"safety"},
     {"api", "dashboard"},
     {"engine"},
     {"store", "calling", "sdk"},

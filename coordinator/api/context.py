@@ -1,21 +1,48 @@
-"""How handlers reach the replica that they are part of."""
+"""How handlers reach the replica that they are part of, and whom they work for."""
 
 from typing import Any
 
 import litestar
+from litestar.connection import ASGIConnection
 
+from coordinator.domain.receipt_token import is_receipt_token
+from coordinator.domain.tokens import Grant
 from coordinator.engine.replica import Replica
+from coordinator.errors import Refusal
 
 Request = litestar.Request[Any, Any, Any]
 """A request; we use neither the framework's users nor its sessions."""
 
+Connection = ASGIConnection[Any, Any, Any, Any]
+"""The same before its body is read."""
 
-def replica_of(request: Request) -> Replica:
+
+def replica_of(connection: Connection) -> Replica:
     """The replica of this process."""
-    replica: Replica = request.app.state["replica"]
+    replica: Replica = connection.app.state["replica"]
     return replica
 
 
 def takes_literals(request: Request) -> bool:
     """Whether workers may be registered with secrets that are no references."""
     return bool(request.app.state["takes_literal_secrets"])
+
+
+def grant_of(connection: Connection) -> Grant:
+    """What the sender may do. Raises the refusal where the guard left it to the handler."""
+    who: Grant | Refusal = connection.scope["auth"]
+    if isinstance(who, Refusal):
+        raise who
+    return who
+
+
+def bearer_of(connection: Connection) -> str | None:
+    """The token that was sent as `Authorization: Bearer …`."""
+    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
+
+
+def receipt_token_of(connection: Connection) -> str | None:
+    """The token of a call, where it comes in a header: some platforms take `Authorization` for themselves."""
+    bearer = bearer_of(connection) or ""
+    return bearer if is_receipt_token(bearer) else connection.headers.get("x-receipt-token")

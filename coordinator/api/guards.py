@@ -6,16 +6,18 @@ nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both ar
 """
 
 import difflib
-import hmac
 import re
 from ipaddress import ip_address
-from typing import Any
 
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
+from coordinator.api.audit import mark
+from coordinator.api.context import Connection, bearer_of, replica_of
 from coordinator.api.operations import OPERATIONS
-from coordinator.errors import Forbidden, Invalid, Unauthenticated, UnsupportedMediaType, joined
+from coordinator.api.permissions import PERMISSIONS, check_permission
+from coordinator.domain.receipt_token import is_receipt_token
+from coordinator.domain.tokens import EVERYTHING, Grant
+from coordinator.errors import Forbidden, Invalid, Refusal, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
@@ -25,29 +27,54 @@ _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@]+)(:\d*)?", re.ASCII)
 
-Connection = ASGIConnection[Any, Any, Any, Any]
-
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse what has no token, the wrong type or unknown parameters.
+    """Refuse what has no token or one that is for other things, the wrong type, or unknown parameters.
 
-    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`.
+    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
     """
-    # Async although it awaits nothing: the framework would run it in a thread. One guard for all, because the framework
-    # copies the connection for each.
+    # One guard for all, because the framework copies the connection for each.
     if not handler.opt.get("public"):
-        _check_caller(connection)
+        await _check_caller(connection, handler)
+        if connection.scope.get("method") in _WITH_BODY:
+            _check_media_type(connection, has_token="authorization" in connection.headers)
     _check_query(connection, handler)
 
 
-def _check_caller(connection: Connection) -> None:
-    tokens: tuple[str, ...] = connection.app.state["tokens"]
-    if tokens:
-        _check_token(connection, tokens)
-    else:
+async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
+    permission = PERMISSIONS.get(handler.handler_name)
+    if permission is not None and permission.is_by_call:
+        # Whether it is let in, the handler knows when it has read the body.
+        connection.scope["auth"] = await _who_may_report(connection)
+        return
+    grant = connection.scope["auth"] = await _identify(connection)
+    # What is not ours, such as the framework's answer to OPTIONS, is for all who may come in.
+    if permission is not None:
+        await check_permission(connection, grant, permission)
+        if permission.is_audited:
+            mark(connection.scope, handler.handler_name, grant)
+
+
+async def _who_may_report(connection: Connection) -> Grant | Refusal:
+    if is_receipt_token(bearer_of(connection) or ""):
+        return Unauthenticated("unauthenticated", "This token is that of a call, and not of the API.")
+    try:
+        return await _identify(connection)
+    except (Unauthenticated, Forbidden) as refusal:
+        return refusal
+
+
+async def _identify(connection: Connection) -> Grant:
+    """Who sent it. Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`."""
+    tokens = replica_of(connection).tokens
+    given = bearer_of(connection)
+    grant = await tokens.find(given) if given else None
+    if grant is not None:
+        return grant
+    if connection.app.state["is_loopback"] and not await tokens.are_there():
         _check_origin(connection)
-    if connection.scope.get("method") in _WITH_BODY:
-        _check_media_type(connection, has_token=bool(tokens))
+        return EVERYTHING
+    raise Unauthenticated("unauthenticated", "Send a valid token as 'Authorization: Bearer <token>'.")
 
 
 def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -69,19 +96,10 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
 
 
-def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
-    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    # Every token is compared, so the time taken tells nothing of which one was near.
-    matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
-    if scheme.lower() != "bearer" or not any(matches):
-        detail = "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'."
-        raise Unauthenticated("unauthenticated", detail)
-
-
 def _check_origin(connection: Connection) -> None:
     site = connection.headers.get("sec-fetch-site", "none")
     if site not in {"none", "same-origin"} or not _is_local(connection.headers.get("host", "localhost")):
-        raise Forbidden("forbidden", "Without COORDINATOR_TOKENS only local programs may call; web pages may not.")
+        raise Forbidden("forbidden", "Without tokens only local programs may call; web pages may not.")
 
 
 def _is_local(host: str) -> bool:

@@ -65,7 +65,7 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
         except NotFound:
             if not await replica.schedules.has(job_id):
                 raise
-            return json_response(schedule_answer(await patch_schedule(replica, job_id, body)))
+            return json_response(schedule_answer(await patch_schedule(request, job_id, body)))
         if job.spec is UNREADABLE:
             detail = (
                 "Another version of the coordinator wrote this job; this one cannot read it, and would overwrite it."

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import (
     EnqueueQuery,
@@ -17,6 +17,7 @@ from coordinator.api.job_bodies import (
     start_of,
 )
 from coordinator.api.listing import named, read_page
+from coordinator.api.permissions import hold_to, queues_of
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
@@ -41,6 +42,7 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
     replica = replica_of(request)
     asked = decode(body, NewJobBody)
     spec = await spec_asked(replica.directory, asked)
+    hold_to(grant_of(request), queues_of(spec))
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     if asked.is_rule:
         schedule = schedule_of(asked, spec)

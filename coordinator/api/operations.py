@@ -37,6 +37,7 @@ from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
 from coordinator.api.sync import SyncBody
+from coordinator.api.tokens import TokenBody
 from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 from coordinator.domain.receipt import STATUSES
@@ -92,8 +93,8 @@ class WholeList(msgspec.Struct):
     items: list[dict[str, Any]]
 
 
-class KeyPage(msgspec.Struct):
-    """`GET /queue/:name/key`. The cursor is null on the last page, here and below."""
+class Page(msgspec.Struct):
+    """A page of objects without a schema of their own. The cursor is null on the last page, here and below."""
 
     items: list[dict[str, Any]]
     cursor: str | None
@@ -182,7 +183,7 @@ OPERATIONS = {
     "delete_queue": Operation({204: []}, refuses=(404, 409, 422, 503)),
     "pause_queue": Operation({200: []}, refuses=(415, 422, 503)),
     "resume_queue": Operation({200: []}, refuses=(415, 422, 503)),
-    "list_keys": Operation({200: [KeyPage]}, query=CursorQuery, refuses=(422, 503)),
+    "list_keys": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
     "read_key": Operation({200: []}, refuses=(422, 503)),
     "change_key": Operation(
         {200: []}, refuses=(404, 415, 422, 503), path="/queue/{name}/key/{key}/{action}", words=KEY_ACTIONS
@@ -204,6 +205,10 @@ OPERATIONS = {
     "put_worker": Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),
     "ping_worker": Operation({200: []}, refuses=(404, 415, 422, 503), path="/worker/{name}/ping"),
     "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
+    "list_tokens": Operation({200: [WholeList]}, refuses=(503,)),
+    "make_token": Operation({201: []}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
+    "revoke_token": Operation({204: []}, refuses=(404, 409, 503)),
+    "list_audit": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
     "health": Operation({200: []}),
     "make_pass": Operation({200: []}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: []}, refuses=(503,)),

@@ -50,6 +50,11 @@ def parse_keyring(text: str) -> Keyring:
     return Keyring(keys)
 
 
+def read_keyring(setting: str) -> Keyring | None:
+    """The keys of the settings, None if there are none. Raises as `parse_keyring` does."""
+    return parse_keyring(setting) if setting else None
+
+
 def hkdf(key: bytes, purpose: str) -> bytes:
     """32 bytes for one purpose, from which neither the key nor those for another purpose can be told."""
     extracted = hmac.digest(bytes(hashlib.sha256().digest_size), key, hashlib.sha256)

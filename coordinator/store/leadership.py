@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -92,6 +93,14 @@ class LeadershipStore:
             except StoreUnavailable as error:
                 # A full Redis takes no write, and replicas must be able to start to empty it.
                 log.warning("which key seals could not be written", extra={"error": error.code})
+
+    async def receipt_key(self) -> bytes:
+        """The secret that all replicas have where none is in their settings; drawn at the first start of all."""
+        written = await self._connection.call("HGET", self._meta, "receipt_key")
+        if written is None:
+            await self._connection.call("HSETNX", self._meta, "receipt_key", secrets.token_hex(32))
+            written = await self._connection.call("HGET", self._meta, "receipt_key")
+        return bytes.fromhex(written.decode())
 
     async def shards_written(self) -> int | None:
         """The number of shards that the store was set up with, None if it never was."""

@@ -13,6 +13,7 @@ from coordinator.domain.durability import Durability
 from coordinator.domain.keyring import parse_keyring
 from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.settings import Settings
+from coordinator.store.audit import AuditStore
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
@@ -23,6 +24,7 @@ from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
 from coordinator.store.sealing import PLAIN, Sealer
 from coordinator.store.servers import Access, Cluster, OneServer, Servers, open_servers
+from coordinator.store.tokens import TokenStore
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ class Store:
     batches: BatchStore
     schedules: ScheduleStore
     workers: WorkerStore
+    tokens: TokenStore
+    audit: AuditStore
     leadership: LeadershipStore
     capacity: CapacityStore
     sealer: Sealer
@@ -137,6 +141,8 @@ def store_on(connection: Connection, sealer: Sealer = PLAIN) -> Store:
         BatchStore(connection, sealer),
         ScheduleStore(connection, sealer),
         WorkerStore(connection, sealer),
+        TokenStore(connection),
+        AuditStore(connection),
         LeadershipStore(connection),
         CapacityStore(connection),
         sealer,

@@ -75,7 +75,8 @@ def lane_of(spec: Spec) -> str:
 def kept_of(spec: Spec, job_id: str, sealer: Sealer) -> tuple[int, str, bytes]:
     """What the scripts need to know of a spec, and the spec as it is kept; the args are the caller's own bytes."""
     traits = " ".join(f"{name} {value}" for name, value in _traits(spec))
-    return spec.timeout_ms, traits, _encoder.encode(sealer.seal_spec(spec, f"job {job_id}"))
+    kept = spec if sealer.newest is None else sealer.seal_spec(spec, f"job {job_id}")
+    return spec.timeout_ms, traits, _encoder.encode(kept)
 
 
 def _traits(spec: Spec) -> Iterator[tuple[str, object]]:

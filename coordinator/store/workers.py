@@ -40,20 +40,17 @@ class WorkerStore:
     async def put(self, name: str, worker: Worker) -> bool:
         """Register or replace a worker. Returns whether it is new."""
         record = msgspec.json.encode(self._sealed(name, worker))
-        _, known = await self._connection.run("put_worker", self._key, name=name, record=record)
+        _, known = await self._connection.run("put_record", self._key, name=name, record=record)
         return not known
 
     async def read_all(self) -> dict[str, Worker]:
         """Every worker by name. One that cannot be read is `unreadable`, and costs the others nothing."""
-        pairs = await self._connection.call("HGETALL", self._key)
-        if isinstance(pairs, dict):
-            pairs = [part for pair in pairs.items() for part in pair]
-        named = {name.decode(): record for name, record in zip(pairs[::2], pairs[1::2], strict=True)}
-        return {name: self._opened(name, _read(record)) for name, record in named.items()}
+        records = await self._connection.pairs(self._key)
+        return {name.decode(): self._opened(name.decode(), _read(record)) for name, record in records.items()}
 
     async def delete(self, name: str) -> bool:
         """Forget a worker. Returns whether there was one."""
-        _, known = await self._connection.run("put_worker", self._key, name=name, record="")
+        _, known = await self._connection.run("drop_record", self._key, name=name)
         return bool(known)
 
     def _sealed(self, name: str, worker: Worker) -> Worker:

@@ -41,7 +41,7 @@ async def test_every_route_but_health_and_sdk_wants_a_token(guarded: Api):
         if answer.status_code != 401:
             open_to_all.add((method, path))
             continue
-        refusal(answer, 401, "unauthenticated", says="COORDINATOR_TOKENS")
+        refusal(answer, 401, "unauthenticated", says="Authorization: Bearer")
         assert answer.headers["www-authenticate"] == "Bearer"
 
     assert open_to_all == PUBLIC

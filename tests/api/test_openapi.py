@@ -98,6 +98,7 @@ async def test_no_other_request_has_a_body(described: Json):
         ("/schedule/{schedule_id}", "patch"),
         ("/schedule/{schedule_id}", "put"),
         ("/sync", "post"),
+        ("/token", "post"),
         ("/worker/{name}", "put"),
     }
 
@@ -142,7 +143,7 @@ async def test_a_heartbeat_needs_no_body_and_no_status(described: Json):
         ("/job/{job_id}", "delete", {"JobAnswer", "ErasedAnswer"}),
         ("/schedule/{schedule_id}", "delete", {"ErasedAnswer"}),
         ("/schedule", "get", {"SchedulePage"}),
-        ("/queue/{name}/key", "get", {"KeyPage"}),
+        ("/queue/{name}/key", "get", {"Page"}),
     ],
 )
 async def test_an_answer_is_described(described: Json, path: str, method: str, names: set[str]):
@@ -157,7 +158,7 @@ async def test_states_and_statuses_are_told_word_by_word(described: Json):
     assert schemas["JobAnswer"]["properties"]["state"]["enum"] == list(STATES)
     assert schemas["ScheduleAnswer"]["properties"]["state"]["enum"] == ["active", "ended", "paused"]
     assert set(schemas["ReceiptBody"]["properties"]["status"]["enum"]) == {*STATUSES, "error"}
-    assert {"items", "cursor"} == set(schemas["SchedulePage"]["properties"]) == set(schemas["KeyPage"]["properties"])
+    assert {"items", "cursor"} == set(schemas["SchedulePage"]["properties"]) == set(schemas["Page"]["properties"])
 
 
 async def test_unknown_fields_are_said_to_be_refused(described: Json):
