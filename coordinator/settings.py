@@ -20,6 +20,9 @@ ENVIRONMENT_PREFIX = "COORDINATOR_"
 
 # Kubernetes sets these in every pod when a Service is named `coordinator` or `coordinator-…`; they are not for us.
 _KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_SECRET = frozenset({"redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys"})
+_USER_OF_URL = re.compile(r"(://).*@", re.DOTALL)
+
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -60,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys: Annotated[
         str, _setting("what replicas seal and sign with: id:base64 of 32 random bytes, the newest first, then commas")
     ] = ""
+    redact: Annotated[
+        str, _setting("fields of args, meta, results and errors whose values lists do not show, separated by commas")
+    ] = ""
     prefix: Annotated[str, _setting("first part of every key in Redis", pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "co"
     # Sixteen slices spread over as many leaders or cluster nodes, and cost an idle system sixteen looks a second.
     shards: Annotated[int, _setting("slices of the keyspace; fixed by the first start", ge=1, le=1024)] = 16
@@ -73,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The rest is for what was accepted: ten percent of a gigabyte hold the attempt logs of half a million jobs.
     memory_percent: Annotated[int, _setting("of maxmemory; above it no new jobs are accepted", ge=1, le=100)] = 90
     log_level: Annotated[str, _setting("what is logged", pattern="^(debug|info|warning|error)$")] = "info"
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        shown = ", ".join(f"{name}={_shown(name, getattr(self, name))!r}" for name in self.__struct_fields__)
+        return f"Settings({shown})"
 
     @property
     def token_list(self) -> tuple[str, ...]:
@@ -159,7 +170,14 @@ def _read(given_as: str, name: str, value: object) -> object:
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{given_as}={value}: {error}; it is {descriptions()[name]}.") from None
+        raise SettingsError(f"{given_as}={_shown(name, value)}: {error}; it is {descriptions()[name]}.") from None
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may be shown."""
+    if name in _SECRET and value:
+        return "[hidden]"
+    return _USER_OF_URL.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def _suggestion(name: str) -> str:

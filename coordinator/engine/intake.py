@@ -15,6 +15,7 @@ from coordinator.errors import Conflict, Invalid, NotFound, Refusal, idempotency
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
+from coordinator.store.sealing import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,14 @@ class Intake:
 def batch_complete() -> Conflict:
     """The refusal for a job that comes too late for its batch."""
     return Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
+
+
+def sealed_away(spec: Spec) -> Conflict:
+    """The refusal for what would have to be opened first, and cannot be."""
+    key = key_of(spec)
+    return Conflict(
+        "sealed", f"It is sealed with the key {key!r}, which opens it no more or is missing in COORDINATOR_KEYS."
+    )
 
 
 def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
