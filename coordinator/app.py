@@ -25,6 +25,7 @@ from coordinator.api import (
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
@@ -104,7 +105,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
         lifespan=[run_replica],
-        state=State({"replica": replica, "tokens": settings.token_list}),
+        state=State({"replica": replica, "tokens": settings.token_list, "shedding": Shedding(settings.api_rate)}),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,

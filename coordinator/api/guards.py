@@ -15,6 +15,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from coordinator.api.operations import OPERATIONS
+from coordinator.api.rate_limit import Shedding
 from coordinator.errors import Forbidden, Invalid, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
@@ -31,19 +32,20 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse what has no token, the wrong type or unknown parameters.
 
-    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`.
+    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `UnsupportedMediaType`, `Invalid`.
     """
     # Async although it awaits nothing: the framework would run it in a thread. One guard for all, because the framework
     # copies the connection for each.
     if not handler.opt.get("public"):
-        _check_caller(connection)
+        _check_caller(connection, handler)
     _check_query(connection, handler)
 
 
-def _check_caller(connection: Connection) -> None:
+def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
     tokens: tuple[str, ...] = connection.app.state["tokens"]
     if tokens:
-        _check_token(connection, tokens)
+        caller = _check_token(connection, tokens)
+        _shedding_of(connection).admit(caller, handler.handler_name)
     else:
         _check_origin(connection)
     if connection.scope.get("method") in _WITH_BODY:
@@ -69,13 +71,22 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
 
 
-def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
+def _check_token(connection: Connection, tokens: tuple[str, ...]) -> str:
+    """Which token it is."""
     scheme, _, given = connection.headers.get("authorization", "").partition(" ")
     # Every token is compared, so the time taken tells nothing of which one was near.
     matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
     if scheme.lower() != "bearer" or not any(matches):
+        if scheme.lower() == "bearer" and given.strip():
+            _shedding_of(connection).count_wrong_token(connection.client.host if connection.client else "")
         detail = "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'."
         raise Unauthenticated("unauthenticated", detail)
+    return str(matches.index(True))
+
+
+def _shedding_of(connection: Connection) -> Shedding:
+    shedding: Shedding = connection.app.state["shedding"]
+    return shedding
 
 
 def _check_origin(connection: Connection) -> None:
