@@ -59,15 +59,16 @@ local function refused_as_duplicate(lane, trait, guard)
   return nil, rival
 end
 
-local depths = {} -- queue -> how many jobs of it wait, with those that this script has made
+local depths = {} -- queue -> how many jobs of it wait, with those that this script makes
 
--- Whether the queue of a lane has no room for one more beside `more` others.
-local function refused_as_full(lane, more)
+-- A place for one more in the queue of a lane, if it has room.
+local function refused_as_full(lane)
   if max_waiting == "" then return nil end
   local queue = load_queue(queue_of(lane))
   local limit = queue.max_waiting or tonumber(max_waiting)
-  depths[queue.name] = depths[queue.name] or count_waiting(queue.name)
-  if depths[queue.name] + more >= limit then return { "queue_full", string.format("%.0f", limit) } end
+  local depth = depths[queue] or count_waiting(queue.name)
+  if depth >= limit then return { "queue_full", string.format("%.0f", limit) } end
+  depths[queue] = depth + 1
 end
 
 local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
@@ -76,14 +77,10 @@ local function enqueue(id, lane, run_at, timeout_ms, traits, guards, spec)
   local refused, rival = answered_before(guard) or refused_for_cost(lane, trait.cost), nil
   if not refused then refused, rival = refused_as_duplicate(lane, trait, guard) end
   -- What takes another's place makes the line no longer.
-  if not refused and not rival then refused = refused_as_full(lane, 0) end
+  if not refused and not rival then refused = refused_as_full(lane) end
   if refused then return refused end
-  if rival then
-    cancel_waiting(rival, "superseded")
-    depths = {} -- Whom its end lets begin is counted anew.
-  elseif max_waiting ~= "" then
-    depths[queue_of(lane)] = depths[queue_of(lane)] + 1
-  end
+  if rival then cancel_waiting(rival, "superseded") end
+  if rival then depths = {} end -- Whom its end lets begin is counted, too.
   create_job(id, lane, run_at, timeout_ms, traits, spec)
   if guard.idempotency then
     local answer = guard.fingerprint .. " " .. id .. " " .. now .. " " .. string.format("%.0f", run_at)
@@ -95,12 +92,11 @@ end
 -- Before anything is written: whether one of the rows will be refused. Two of them may want the same handle, and all of them
 -- together may be too many.
 local function find_refusals()
-  local holders, added = {}, {}
+  local holders = {}
 
   local function refusal_of(id, lane, trait, guard)
     if redis.call("EXISTS", job_key(id)) == 1 then return nil end
-    local queue = queue_of(lane)
-    local handle = trait.unique and queue .. " " .. trait.unique
+    local handle = trait.unique and queue_of(lane) .. " " .. trait.unique
     local refused, rival = answered_before(guard) or refused_for_cost(lane, trait.cost), nil
     if refused then return refused end
     if handle and holders[handle] then
@@ -109,10 +105,7 @@ local function find_refusals()
       return nil
     end
     refused, rival = refused_as_duplicate(lane, trait, guard)
-    if not refused and not rival then
-      refused = refused_as_full(lane, added[queue] or 0)
-      added[queue] = (added[queue] or 0) + 1
-    end
+    if not rival then refused = refused or refused_as_full(lane) end
     if handle and not refused then holders[handle] = id end
     return refused
   end
@@ -129,7 +122,7 @@ end
 
 local refusals = all_or_none == "1" and find_refusals()
 if refusals then return { "ok", now, -1, refusals } end
-if all_or_none == "1" then max_waiting = "" end -- There is room for all of them.
+if all_or_none == "1" then max_waiting = "" end -- All of them have their places.
 
 local replies = {}
 for id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec in each_row(5, 8) do
