@@ -180,11 +180,13 @@ class Acts(Model):
         if script == "renew_leases":
             rows = [(job_id, number, nonce)]
             _, gone, extended = self.do(self.shard.run(script, rows, holder=holder, lease_ms=self.shard.lease_ms))
-            is_current = is_current and job.holder == holder
-            assert gone == ([] if is_current else [job_id.encode()])
-            left = max(0, (job.ends_at or job.deadline_at) - self.now) if is_current else 0
-            assert extended == ([[job_id.encode(), left]] if is_current and job.heard else [])
-            if is_current:
+            is_held = is_current and job.holder == holder
+            # One without a holder was left to its function, which goes on.
+            goes_on = is_current and job.heard and job.holder in {"", holder}
+            assert gone == ([] if is_held or goes_on else [job_id.encode()])
+            left = max(0, (job.ends_at or job.deadline_at) - self.now) if goes_on else 0
+            assert extended == ([[job_id.encode(), left]] if goes_on else [])
+            if is_held:
                 job.score = min(self.now + self.shard.lease_ms, job.deadline_at)
             return
         told = [""] if script == "detach_jobs" else []
