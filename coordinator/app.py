@@ -27,6 +27,7 @@ from coordinator.api import (
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.api.redaction import Redaction
 from coordinator.calling.caller import Caller
@@ -125,6 +126,7 @@ def build_app(
                 "auditor": auditor,
                 "is_loopback": settings.is_loopback,
                 "egress": guard,
+                "shedding": Shedding(settings.api_rate),
                 "redaction": Redaction(settings.redact),
                 "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }

@@ -60,6 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
     tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
+    # Far more than a caller needs that sends what it has in batches, far less than what keeps a replica busy for good.
+    api_rate: Annotated[
+        int, _setting("requests a second of one token, per replica; 0 is any number", ge=0, le=1_000_000)
+    ] = 1000
     keys: Annotated[
         str, _setting("what replicas seal and sign with: id:base64 of 32 random bytes, the newest first, then commas")
     ] = ""

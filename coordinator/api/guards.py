@@ -15,9 +15,10 @@ from coordinator.api.audit import mark
 from coordinator.api.context import Connection, bearer_of, replica_of
 from coordinator.api.operations import OPERATIONS
 from coordinator.api.permissions import PERMISSIONS, check_permission
+from coordinator.api.rate_limit import Shedding
 from coordinator.domain.receipt_token import is_receipt_token
 from coordinator.domain.tokens import EVERYTHING, Grant
-from coordinator.errors import Forbidden, Invalid, Refusal, Unauthenticated, UnsupportedMediaType, joined
+from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
@@ -31,7 +32,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@]+)(:\d*)?", re.ASCII)
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse what has no token or one that is for other things, the wrong type, or unknown parameters.
 
-    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
+    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
     """
     # One guard for all, because the framework copies the connection for each.
     if not handler.opt.get("public"):
@@ -48,6 +49,8 @@ async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> No
         connection.scope["auth"] = await _who_may_report(connection)
         return
     grant = connection.scope["auth"] = await _identify(connection)
+    if grant is not EVERYTHING:
+        _shedding_of(connection).admit(grant.token, handler.handler_name)
     # What is not ours, such as the framework's answer to OPTIONS, is for all who may come in.
     if permission is not None:
         await check_permission(connection, grant, permission)
@@ -60,12 +63,12 @@ async def _who_may_report(connection: Connection) -> Grant | Refusal:
         return Unauthenticated("unauthenticated", "This token is that of a call, and not of the API.")
     try:
         return await _identify(connection)
-    except (Unauthenticated, Forbidden) as refusal:
+    except (Unauthenticated, RateLimited, Forbidden) as refusal:
         return refusal
 
 
 async def _identify(connection: Connection) -> Grant:
-    """Who sent it. Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`."""
+    """Who sent it. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`."""
     tokens = replica_of(connection).tokens
     given = bearer_of(connection)
     grant = await tokens.find(given) if given else None
@@ -74,6 +77,8 @@ async def _identify(connection: Connection) -> Grant:
     if connection.app.state["is_loopback"] and not await tokens.are_there():
         _check_origin(connection)
         return EVERYTHING
+    if given:
+        _shedding_of(connection).count_wrong_token(connection.client.host if connection.client else "")
     raise Unauthenticated("unauthenticated", "Send a valid token as 'Authorization: Bearer <token>'.")
 
 
@@ -94,6 +99,11 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         near = difflib.get_close_matches(name, known, 1)
         choices = f"these are: {joined(known)}" if known else "there are none"
         raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
+
+
+def _shedding_of(connection: Connection) -> Shedding:
+    shedding: Shedding = connection.app.state["shedding"]
+    return shedding
 
 
 def _check_origin(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from coordinator.domain.ids import shard_of_id, shard_of_queue
 from coordinator.domain.job import Attempt, Job, Spec, Tally
 from coordinator.domain.outcome import Beat
-from coordinator.domain.queue import CIRCUIT_DEFAULT, RETENTION_DEFAULTS
+from coordinator.domain.queue import CIRCUIT_DEFAULT, MAX_WAITING_DEFAULT, RETENTION_DEFAULTS
 from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from coordinator.domain.selection import Selection
 from coordinator.domain.unique import digest
@@ -130,8 +130,10 @@ class JobStore:
         self._connection = connection
         self._sealer = sealer
 
-    async def enqueue(self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False) -> Enqueued:
-        """Accept jobs, each for itself unless `all_or_none`."""
+    async def enqueue(
+        self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False, bounded: bool = True
+    ) -> Enqueued:
+        """Accept jobs, each for itself unless `all_or_none`. Without `bounded` a full queue takes them too."""
         _, now, due_in, replies = await self._connection.run(
             "enqueue_jobs",
             self._root(shard),
@@ -139,6 +141,7 @@ class JobStore:
             retention=RETENTION,
             idempotency_ms=IDEMPOTENCY_MS,
             all_or_none="1" if all_or_none else "",
+            max_waiting=MAX_WAITING_DEFAULT if bounded else "",
         )
         return Enqueued(now, _due(due_in), [Accepted(reply.decode(), tuple(told)) for reply, *told in replies])
 
