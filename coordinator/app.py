@@ -21,6 +21,7 @@ from coordinator.api import (
     receipts,
     schedules,
     sdk_files,
+    sessions,
     sync,
     system,
     tokens,
@@ -31,6 +32,7 @@ from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
+from coordinator.dashboard import pages
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
@@ -85,8 +87,13 @@ HANDLERS: list[ControllerRouterHandler] = [
     tokens.make_token,
     tokens.revoke_token,
     audit.list_audit,
+    sessions.open_session,
+    sessions.read_session,
+    sessions.close_session,
     sdk_files.read_sdk,
     openapi.read_openapi,
+    pages.read_page,
+    pages.read_asset,
 ]
 
 
@@ -113,9 +120,17 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
-        before_send=[auditor.heed],
+        before_send=[auditor.heed, sessions.keep_private],
         lifespan=[run_replica],
-        state=State({"replica": replica, "auditor": auditor, "is_loopback": settings.is_loopback, "egress": guard}),
+        state=State(
+            {
+                "replica": replica,
+                "auditor": auditor,
+                "egress": guard,
+                "is_loopback": settings.is_loopback,
+                "is_https": settings.public_url.startswith("https://"),
+            }
+        ),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,
