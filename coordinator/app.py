@@ -28,7 +28,9 @@ from coordinator.api import (
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
+from coordinator.api.redaction import Redaction
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
@@ -97,10 +99,13 @@ HANDLERS: list[ControllerRouterHandler] = [
 ]
 
 
-def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None) -> Litestar:
+def build_app(
+    settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None, *, takes_literal_secrets: bool = False
+) -> Litestar:
     """An application that is one replica: it joins the others when it starts and hands over when it stops.
 
-    The store is closed with it. `demo` is a function to be served beside the API, with its path.
+    The store is closed with it. `demo` is a function to be served beside the API, with its path. Without keys, secrets
+    of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
     guard = open_guard(settings.egress_allow, settings.worker_url)
     replica = Replica(store, Caller(open_transport(guard)), settings)
@@ -126,9 +131,12 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
             {
                 "replica": replica,
                 "auditor": auditor,
-                "egress": guard,
-                "is_loopback": settings.is_loopback,
                 "is_https": settings.public_url.startswith("https://"),
+                "is_loopback": settings.is_loopback,
+                "egress": guard,
+                "shedding": Shedding(settings.api_rate),
+                "redaction": Redaction(settings.redact),
+                "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }
         ),
         exception_handlers={

@@ -94,11 +94,11 @@ async def _serve(settings: Settings) -> int:
     await refuse_misplaced(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
-        await check_server(store)
+        await check_server(store, may_forget=settings.allow_volatile)
     await refuse_open_door(settings, store)
     listener = bind(settings)
     with first_contact():
-        await store.leadership.agree_on_shards()
+        await store.agree()
     if settings.is_loopback and not settings.token_list:
         log.info("there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call")
     settings = replace(settings, port=listener.getsockname()[1])
@@ -149,9 +149,9 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             embedded.start()
         store = open_configured(url, settings)
         with first_contact():
-            await store.leadership.agree_on_shards()
+            await store.agree()
         await refuse_open_door(settings, store)
-        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
+        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function), takes_literal_secrets=True)
         token = next((token for token in settings.token_list if not token.startswith("sha256:")), "")
 
         async def meanwhile() -> None:

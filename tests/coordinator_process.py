@@ -1,5 +1,6 @@
 """A coordinator as users start it: `coordinator serve`, on a server of its own."""
 
+import base64
 import contextlib
 import os
 import subprocess
@@ -22,7 +23,12 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     server.start()
     port = free_port()
     command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port), "--redis-url", server.url]
-    settings = {"egress_allow": "127.0.0.0/8"} | settings  # Where the tests' functions are.
+    own = {
+        "egress_allow": "127.0.0.0/8",  # Where the tests' functions are.
+        # So that workers may be registered with the secrets that functions know.
+        "keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
+    }
+    settings = own | settings
     environment = os.environ | {f"COORDINATOR_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"

@@ -288,6 +288,7 @@ async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Star
     [
         ("CONFIG SET maxmemory-policy allkeys-lru", "Run: redis-cli config set maxmemory-policy noeviction"),
         ("REPLICAOF 127.0.0.1 1", "give the primary's address"),
+        ("CONFIG SET appendonly no", "Run: redis-cli config set appendonly yes"),
     ],
 )
 async def test_a_server_that_would_lose_jobs_is_refused(
@@ -297,6 +298,15 @@ async def test_a_server_that_would_lose_jobs_is_refused(
     client.execute_command(*change.split())
 
     assert remedy in await refused("serve", "--redis-url", url, "--port", "0")
+
+
+async def test_a_server_that_may_forget_is_taken_if_that_is_said(start: Start, own_server: tuple[str, "Redis"]):
+    url, client = own_server
+    client.config_set("appendonly", "no")
+
+    command = await start("serve", "--redis-url", url, "--port", "0", "--allow-volatile", "true")
+
+    await command.says("listening")
 
 
 async def test_another_number_of_shards_is_refused(refused: Refused, url: str):

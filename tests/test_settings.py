@@ -23,7 +23,7 @@ def test_every_setting_has_a_default_that_is_within_its_own_bounds():
 def test_every_setting_is_told_in_words_and_has_a_plain_type():
     assert set(descriptions()) == set(Settings.__struct_fields__)
     assert all(descriptions().values())
-    assert set(field_types().values()) <= {str, int}
+    assert set(field_types().values()) <= {str, int, bool}
 
 
 def test_settings_do_not_change():

@@ -37,6 +37,7 @@ HOMES = {
     "aiohttp": {"calling", "sdk"},
     "botocore": {"calling"},
     "croniter": {"domain"},
+    "cryptography": {"store"},
     "fakeredis": {"store"},
     "google": {"calling"},
     "httpcore": {"calling"},

@@ -23,7 +23,7 @@ from coordinator.domain.job import QUEUE_DEFAULT
 from coordinator.domain.tokens import Grant
 from coordinator.engine.intake import batch_complete, refusal_of
 from coordinator.engine.replica import Replica
-from coordinator.errors import Invalid, Refusal
+from coordinator.errors import Invalid, Refusal, TooMany
 from coordinator.store.jobs import Accepted
 from coordinator.store.records import NewJob
 
@@ -169,6 +169,8 @@ async def _store(replica: Replica, jobs: Sequence[NewJob], *, atomic: bool) -> l
         for at, (one, job) in enumerate(zip(accepted, jobs, strict=True)):
             if one.reply not in {"created", "replayed", "duplicate", "not_created"}:
                 refusal = refusal_of(one, job.spec)
+                if isinstance(refusal, TooMany):
+                    raise refusal  # No job is wrong, and the same request may pass later.
                 raise Invalid(f"jobs[{at}]", f"{refusal.detail}; none of the jobs was stored", code=refusal.code)
     else:
         accepted = await asyncio.gather(*(replica.intake.submit(job) for job in jobs))

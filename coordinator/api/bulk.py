@@ -119,7 +119,7 @@ def _editor(replica: Replica, changes: EditBody) -> Callable[[list[Job]], Awaita
     async def edit(jobs: list[Job]) -> int:
         done = 0
         for job in jobs:
-            if job.spec is UNREADABLE:
+            if job.spec is UNREADABLE or job.spec.sealed is not None:
                 continue
             spec = edited_spec(job.spec, changes)
             edited, due_in_ms = await replica.store.jobs.edit(job, spec, run_at=run_at, delay_ms=delay_ms)

@@ -32,6 +32,11 @@ def egress_of(connection: Connection) -> EgressGuard:
     return guard
 
 
+def takes_literals(request: Request) -> bool:
+    """Whether workers may be registered with secrets that are no references."""
+    return bool(request.app.state["takes_literal_secrets"])
+
+
 def grant_of(connection: Connection) -> Grant:
     """What the sender may do. Raises the refusal where the guard left it to the handler."""
     who: Grant | Refusal = connection.scope["auth"]

@@ -16,9 +16,10 @@ from coordinator.api.context import Connection, bearer_of, remember_session, rep
 from coordinator.api.cookies import check_page, check_sign_in, cookie_in
 from coordinator.api.operations import OPERATIONS
 from coordinator.api.permissions import PERMISSIONS, check_permission
+from coordinator.api.rate_limit import Shedding
 from coordinator.domain.receipt_token import is_receipt_token
 from coordinator.domain.tokens import EVERYTHING, Grant
-from coordinator.errors import Forbidden, Invalid, Refusal, Unauthenticated, UnsupportedMediaType, joined
+from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
@@ -35,7 +36,7 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@]+)(:\d*)?", re.ASCII)
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
     """Refuse what has no token or one that is for other things, the wrong type, or unknown parameters.
 
-    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
+    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
     """
     # One guard for all, because the framework copies the connection for each.
     if handler.opt.get("signs_in"):
@@ -51,16 +52,15 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
 
 
 async def grant_of_token(connection: Connection, given: str) -> Grant:
-    """What a token allows that was shown otherwise than as a bearer. Raises `Unauthenticated`, `StoreUnavailable`."""
+    """What a token allows that was shown otherwise than as a bearer.
+
+    Raises `Unauthenticated`, `RateLimited`, `StoreUnavailable`.
+    """
     grant = await replica_of(connection).tokens.find(given)
     if grant is None:
-        raise unknown_token("There is no such token, or it has expired or was revoked.")
+        raise _unknown(connection, given, "There is no such token, or it has expired or was revoked.")
+    _shedding_of(connection).admit(grant.token, connection.route_handler.handler_name)
     return grant
-
-
-def unknown_token(detail: str) -> Unauthenticated:
-    """The refusal of whoever has shown no token, or a wrong one, wherever."""
-    return Unauthenticated("unauthenticated", detail)
 
 
 async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -70,6 +70,8 @@ async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> No
         connection.scope["auth"] = await _who_may_report(connection)
         return
     grant = connection.scope["auth"] = await _identify(connection)
+    if grant is not EVERYTHING:
+        _shedding_of(connection).admit(grant.token, handler.handler_name)
     # What is not ours, such as the framework's answer to OPTIONS, is for all who may come in.
     if permission is not None:
         await check_permission(connection, grant, permission)
@@ -82,12 +84,12 @@ async def _who_may_report(connection: Connection) -> Grant | Refusal:
         return Unauthenticated("unauthenticated", "This token is that of a call, and not of the API.")
     try:
         return await _identify(connection)
-    except (Unauthenticated, Forbidden) as refusal:
+    except (Unauthenticated, RateLimited, Forbidden) as refusal:
         return refusal
 
 
 async def _identify(connection: Connection) -> Grant:
-    """Who sent it. Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`."""
+    """Who sent it. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`."""
     tokens = replica_of(connection).tokens
     given = bearer_of(connection)
     # A token goes before a session: whoever sends one means that one.
@@ -97,7 +99,14 @@ async def _identify(connection: Connection) -> Grant:
     if connection.app.state["is_loopback"] and not await tokens.are_there():
         _check_origin(connection)
         return EVERYTHING
-    raise unknown_token("Send a valid token as 'Authorization: Bearer <token>'.")
+    raise _unknown(connection, given, "Send a valid token as 'Authorization: Bearer <token>'.")
+
+
+def _unknown(connection: Connection, given: str | None, detail: str) -> Unauthenticated:
+    """The refusal of whoever has shown no token, or a wrong one, wherever. Raises `RateLimited`."""
+    if given:
+        _shedding_of(connection).count_wrong_token(connection.client.host if connection.client else "")
+    return Unauthenticated("unauthenticated", detail)
 
 
 async def _grant_of_session(connection: Connection) -> Grant | None:
@@ -128,6 +137,11 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         near = difflib.get_close_matches(name, known, 1)
         choices = f"these are: {joined(known)}" if known else "there are none"
         raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
+
+
+def _shedding_of(connection: Connection) -> Shedding:
+    shedding: Shedding = connection.app.state["shedding"]
+    return shedding
 
 
 def _check_origin(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from coordinator.api.job_bodies import (
 from coordinator.api.listing import named, read_page
 from coordinator.api.permissions import hold_to, queues_of
 from coordinator.api.reading import decode, decode_query
+from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
 from coordinator.domain.durability import asking
@@ -64,14 +65,15 @@ async def list_jobs(request: Request) -> Response[bytes]:
     # `error~=text` reads as what it does, and a URL takes the tilde for a part of the name.
     given = {name.removesuffix("~"): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
-    store = replica_of(request).store
+    store, redaction = replica_of(request).store, redaction_of(request)
     if query.unique is not None:
-        return json_response({"items": [job_answer(job) for job in await _by_handle(store, query)], "cursor": None})
+        found = [redaction.job(job_answer(job)) for job in await _by_handle(store, query)]
+        return json_response({"items": found, "cursor": None})
     chosen = await named(store, selection_of(query))
     if chosen is None:
         return json_response({"items": [], "cursor": None})
     jobs, after = await read_page(store, chosen, query.limit, query.cursor)
-    return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
+    return json_response({"items": [redaction.job(job_answer(job)) for job in jobs], "cursor": after})
 
 
 async def _by_handle(store: Store, query: ListQuery) -> list[Job]:

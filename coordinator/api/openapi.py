@@ -43,6 +43,12 @@ _SECURITY: Document = {
         "description": f"A session of the dashboard; `{PLAIN_NAME}` on loopback without TLS. For pages of this origin.",
     },
 }
+_WHOLE: Document = {"schema": {"type": "integer", "minimum": 0}}
+_LATER: Document = {"Retry-After": {"description": "Seconds until it may pass."} | _WHOLE}
+_RATES: Document = {f"RateLimit-{name}": _WHOLE for name in ("Limit", "Remaining", "Reset")}
+_HEADERS: dict[int, Document] = {429: _LATER | _RATES, 503: _LATER}
+"""Of refusals by their status; the rates are told with the code `rate_limited`, and not with `queue_full`."""
+
 _REF = "#/components/schemas/{name}"
 
 
@@ -118,12 +124,13 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
     if told.body:
         content = {"application/json": {"schema": schemas.of([told.body])}}
         described["requestBody"] = {"required": told.has_to_have_body, "content": content}
-    # A parameter that the route does not take is refused by each.
-    refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403))}
+    # A parameter that the route does not take is refused by each, and who comes too often by each that wants a token.
+    refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403, 429))}
     described["responses"] |= {
         str(status): {
             "description": "Refused, and why.",
             "content": {"application/problem+json": {"schema": schemas.of([Problem])}},
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
         for status in sorted(refused)
     }

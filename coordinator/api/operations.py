@@ -210,7 +210,9 @@ OPERATIONS = {
     "make_token": Operation({201: []}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
     "revoke_token": Operation({204: []}, refuses=(404, 409, 503)),
     "list_audit": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
-    "open_session": Operation({201: [SessionAnswer]}, body=SessionBody, refuses=(400, 401, 403, 413, 415, 422, 503)),
+    "open_session": Operation(
+        {201: [SessionAnswer]}, body=SessionBody, refuses=(400, 401, 403, 413, 415, 422, 429, 503)
+    ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
     "health": Operation({200: []}),

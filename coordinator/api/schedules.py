@@ -12,12 +12,14 @@ from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import NewJobBody
 from coordinator.api.permissions import hold_to, hold_to_job, queues_of
 from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
+from coordinator.api.redaction import redaction_of
 from coordinator.api.rule_bodies import PreviewBody, rule_of
 from coordinator.api.schedule_bodies import patched_body, schedule_of
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant, parse_instant
 from coordinator.domain.recurrence import ticks_after
 from coordinator.domain.schedule import Schedule, anchored_rule
+from coordinator.engine.intake import sealed_away
 from coordinator.engine.schedules import paused, resumed
 from coordinator.store.schedules import StoredSchedule
 
@@ -34,7 +36,9 @@ async def list_schedules(request: Request) -> Response[bytes]:
     query = decode_query(request.query_params, CursorQuery)
     grant = grant_of(request)
     found, after = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
-    items = [schedule_answer(stored) for stored in found if grant.covers(stored.schedule.spec.queue)]
+    redaction = redaction_of(request)
+    seen = (stored for stored in found if grant.covers(stored.schedule.spec.queue))
+    items = [redaction.schedule(schedule_answer(stored)) for stored in seen]
     return json_response({"items": items, "cursor": after})
 
 
@@ -105,6 +109,8 @@ async def trigger_schedule(request: Request, schedule_id: FromPath[str]) -> Resp
     """Make a run now, whatever the rule says, also of a schedule that is paused or has ended. The answer is the job."""
     replica = replica_of(request)
     stored = await replica.schedules.find(schedule_id)
+    if stored.schedule.spec.sealed is not None:
+        raise sealed_away(stored.schedule.spec)
     taken = await replica.schedules.trigger(stored)
     job = taken.job or await replica.store.jobs.read(taken.id)
     return json_response(job_answer(job), 201, {"Location": f"/job/{taken.id}"})
@@ -128,6 +134,8 @@ async def patch_schedule(request: Request, id_or_name: str, body: bytes) -> Stor
     known = await replica.schedules.resolve(id_or_name)
 
     async def patched(before: Schedule) -> Schedule:
+        if before.spec.sealed is not None:
+            raise sealed_away(before.spec)
         asked = patched_body(before, body)
         changed = schedule_of(asked, await spec_asked(replica.directory, asked))
         hold_to(grant_of(request), queues_of(changed.spec))

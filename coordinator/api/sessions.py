@@ -7,12 +7,13 @@ from litestar.types import Message, Scope
 from coordinator.api.answers import json_response
 from coordinator.api.context import Connection, Request, grant_of, replica_of, session_in
 from coordinator.api.cookies import cookie_header, no_cookie_header
-from coordinator.api.guards import SIGN_IN, grant_of_token, unknown_token
+from coordinator.api.guards import SIGN_IN, grant_of_token
 from coordinator.api.reading import decode
 from coordinator.api.session_bodies import SessionAnswer, SessionBody
 from coordinator.domain.instants import format_instant
 from coordinator.domain.session import Session
 from coordinator.domain.tokens import Grant
+from coordinator.errors import Unauthenticated
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -23,7 +24,7 @@ async def open_session(request: Request, body: RawBody) -> Response[bytes]:
     grant = await grant_of_token(request, decode(body, SessionBody).token)
     begun = await replica_of(request).sessions.begin(grant.token)
     if begun is None:
-        raise unknown_token("This token has just expired.")
+        raise Unauthenticated("unauthenticated", "This token has just expired.")
     session, cookie = begun
     headers = _NOT_KEPT | {"Set-Cookie": cookie_header(request, session, cookie)}
     return json_response(await _answer(request, grant, session), 201, headers)

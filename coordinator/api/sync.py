@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
 from coordinator.api.asking import spec_asked
-from coordinator.api.context import Request, egress_of, replica_of
+from coordinator.api.context import Request, egress_of, replica_of, takes_literals
 from coordinator.api.job_bodies import DryRunQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.queues import checked_queue
@@ -77,7 +77,13 @@ async def sync_all(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, SyncBody)
-    workers = _read(asked.workers, "workers", checked_worker, lambda body: replace(worker_of(body), owner=asked.owner))
+    literals = takes_literals(request)
+    workers = _read(
+        asked.workers,
+        "workers",
+        checked_worker,
+        lambda body: replace(worker_of(body, takes_literals=literals), owner=asked.owner),
+    )
     queues = _read(
         asked.queues, "queues", checked_queue, lambda body: replace(queue_settings_of(body), owner=asked.owner)
     )

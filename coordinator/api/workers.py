@@ -7,7 +7,7 @@ from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
-from coordinator.api.context import Request, egress_of, replica_of
+from coordinator.api.context import Request, egress_of, replica_of, takes_literals
 from coordinator.api.reading import NAME, decode
 from coordinator.api.setting_answers import ping_answer, worker_answer
 from coordinator.api.worker_bodies import WorkerBody, check_places, worker_of
@@ -38,7 +38,7 @@ async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Re
     """Register a worker, or replace it: 201 if it is new, else 200. All replicas know within a second."""
     replica = replica_of(request)
     name = checked_worker(name)
-    worker = worker_of(decode(body, WorkerBody))
+    worker = worker_of(decode(body, WorkerBody), takes_literals=takes_literals(request))
     await check_places(egress_of(request), {"url": worker.url})
     before = (await replica.store.workers.read_all()).get(name)
     worker = replace(worker, owner=before.owner if before else None)

@@ -146,10 +146,25 @@ UNREADABLE_ERROR: JsonBytes = _encoder.encode(
 """The error of an attempt whose job was written by another version, in words that this one does not know."""
 
 
-UNREADABLE_WORKER: JsonBytes = _encoder.encode(
-    {"type": "UnreadableWorker", "message": "This version of the coordinator cannot read the worker; register it anew."}
-)
-"""The error of an attempt whose worker was registered by another version, in words that this one does not know."""
+def sealed_job(key: str) -> JsonBytes:
+    """The error of an attempt whose job is sealed with a key that opens it no more."""
+    message = (
+        f"The job is sealed with the key {key!r}, and this replica cannot open it: "
+        "COORDINATOR_KEYS does not list the key, or what Redis holds was changed."
+    )
+    return _encoder.encode({"type": "SealedJob", "message": message})
+
+
+def unreadable_worker(worker: Worker) -> JsonBytes:
+    """The error of an attempt whose worker cannot be read: it is of another version, or its key is missing."""
+    if worker.lost_key is None:
+        message = "This version of the coordinator cannot read the worker; register it anew."
+        return _encoder.encode({"type": "UnreadableWorker", "message": message})
+    message = (
+        f"The secrets of the worker are sealed with the key {worker.lost_key!r}, and this replica cannot open them: "
+        "list the key in COORDINATOR_KEYS, or register the worker anew."
+    )
+    return _encoder.encode({"type": "SealedWorker", "message": message})
 
 
 def unknown_worker(name: str) -> JsonBytes:

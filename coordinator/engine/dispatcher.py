@@ -23,7 +23,7 @@ from functools import partial
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
-from coordinator.engine.calls import UNREADABLE_ERROR, UNREADABLE_WORKER, Desk, call_for, unknown_worker
+from coordinator.engine.calls import UNREADABLE_ERROR, Desk, call_for, sealed_job, unknown_worker, unreadable_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.gathering import Gatherer
 from coordinator.engine.group_commit import GroupCommit
@@ -32,6 +32,7 @@ from coordinator.engine.receipt_tokens import fence_of
 from coordinator.engine.settler import Settler
 from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
+from coordinator.store.sealing import key_of
 
 log = logging.getLogger(__name__)
 
@@ -255,10 +256,12 @@ class Dispatcher:
             return Unsent("the workers could not be read")
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)
+        if attempt.spec.sealed is not None:
+            return Failure(sealed_job(key_of(attempt.spec)))
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
         if worker.unreadable:
-            return Failure(UNREADABLE_WORKER)
+            return Failure(unreadable_worker(worker))
         limit, on_sent = self._leases.limit_of(shard, attempt), partial(self._unsent.discard, _key(attempt))
         if worker.batch:
             return await self._gatherer.call(attempt, worker, limit, on_sent)

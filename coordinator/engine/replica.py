@@ -80,7 +80,7 @@ class Replica:
 
     async def start(self) -> None:
         """Join the others. Raises `StoreUnavailable`, `SettingsError`."""
-        await self.store.leadership.agree_on_shards()
+        await self.store.agree()
         await self.receipt_tokens.agree()
         for loop in (self._leadership.run, self._poller.run, self._headroom.run, self._listen, self._leases.run):
             self._loops.append(asyncio.create_task(_outlive(loop)))

@@ -44,14 +44,14 @@ def start(live_store: Store, function: Function) -> Start:
     """Starts the application with settings; the function serves all workers, and nothing waits for it at the end."""
 
     @contextlib.asynccontextmanager
-    async def run(**settings: object) -> AsyncIterator[Api]:
+    async def run(*, takes_literal_secrets: bool = True, **settings: object) -> AsyncIterator[Api]:
         given = {
             "worker_url": function.url,
             "egress_allow": LOCAL,
             "poll_interval_ms": 100,
             "shutdown_grace_ms": 0,
         } | settings
-        app = build_app(msgspec.convert(given, Settings), live_store)
+        app = build_app(msgspec.convert(given, Settings), live_store, takes_literal_secrets=takes_literal_secrets)
         async with living(app), client_of(app) as client:
             yield Api(app, client)
 

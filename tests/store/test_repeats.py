@@ -66,7 +66,7 @@ def ending_of(attempt, verb, outcome):
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "enqueue_jobs": lambda s: (
         [("new1", "shop", 0, 0, 60_000, "", "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "", "{}")],
-        {"retention": s["retention"], "idempotency_ms": 60_000, "all_or_none": ""},
+        {"retention": s["retention"], "idempotency_ms": 60_000, "all_or_none": "", "max_waiting": 2},
     ),
     "claim_jobs": lambda s: ([], BATCH | {"retention": s["retention"]}),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
