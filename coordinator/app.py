@@ -21,6 +21,7 @@ from coordinator.api import (
     receipts,
     schedules,
     sdk_files,
+    sessions,
     sync,
     system,
     tokens,
@@ -33,6 +34,7 @@ from coordinator.api.redaction import Redaction
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
+from coordinator.dashboard import pages
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
@@ -87,8 +89,13 @@ HANDLERS: list[ControllerRouterHandler] = [
     tokens.make_token,
     tokens.revoke_token,
     audit.list_audit,
+    sessions.open_session,
+    sessions.read_session,
+    sessions.close_session,
     sdk_files.read_sdk,
     openapi.read_openapi,
+    pages.read_page,
+    pages.read_asset,
 ]
 
 
@@ -118,12 +125,13 @@ def build_app(
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
-        before_send=[auditor.heed],
+        before_send=[auditor.heed, sessions.keep_private],
         lifespan=[run_replica],
         state=State(
             {
                 "replica": replica,
                 "auditor": auditor,
+                "is_https": settings.public_url.startswith("https://"),
                 "is_loopback": settings.is_loopback,
                 "egress": guard,
                 "shedding": Shedding(settings.api_rate),

@@ -34,7 +34,7 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + 20
-        while not _is_ready(url):
+        while not _is_ready(url, settings.get("tokens", "").partition(",")[0]):
             assert process.poll() is None, "the coordinator ended at its start"
             assert time.monotonic() < until, "the coordinator is not ready within 20 s"
             time.sleep(0.02)
@@ -45,8 +45,9 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
         server.stop()
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(url: str, token: str) -> bool:
     try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == httpx.codes.OK
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.get(f"{url}/ready", headers=headers, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

@@ -4,9 +4,11 @@ from typing import Any
 
 import litestar
 from litestar.connection import ASGIConnection
+from litestar.types import Scope
 
 from coordinator.calling.egress import EgressGuard
 from coordinator.domain.receipt_token import is_receipt_token
+from coordinator.domain.session import Session
 from coordinator.domain.tokens import Grant
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
@@ -41,6 +43,20 @@ def grant_of(connection: Connection) -> Grant:
     if isinstance(who, Refusal):
         raise who
     return who
+
+
+_SESSION = "coordinator.session"
+
+
+def remember_session(scope: Scope, session: Session) -> None:
+    """This request is let in by the right of a session."""
+    scope["state"][_SESSION] = session
+
+
+def session_in(scope: Scope) -> Session | None:
+    """The session that a request was let in by, if not by a token itself."""
+    session: Session | None = scope["state"].get(_SESSION)
+    return session
 
 
 def bearer_of(connection: Connection) -> str | None:

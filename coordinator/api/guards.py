@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from litestar.handlers.base import BaseRouteHandler
 
 from coordinator.api.audit import mark
-from coordinator.api.context import Connection, bearer_of, replica_of
+from coordinator.api.context import Connection, bearer_of, remember_session, replica_of, session_in
+from coordinator.api.cookies import check_page, check_sign_in, cookie_in
 from coordinator.api.operations import OPERATIONS
 from coordinator.api.permissions import PERMISSIONS, check_permission
 from coordinator.api.rate_limit import Shedding
@@ -22,6 +23,9 @@ from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthe
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
+
+SIGN_IN = PUBLIC | {"signs_in": True}
+"""The options of a route that is shown one in its body."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
@@ -35,11 +39,28 @@ async def check_request(connection: Connection, handler: BaseRouteHandler) -> No
     Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
     """
     # One guard for all, because the framework copies the connection for each.
-    if not handler.opt.get("public"):
+    if handler.opt.get("signs_in"):
+        check_sign_in(connection)
+        _check_media_type(connection, takes_forms=False)
+    elif not handler.opt.get("public"):
         await _check_caller(connection, handler)
         if connection.scope.get("method") in _WITH_BODY:
-            _check_media_type(connection, has_token="authorization" in connection.headers)
+            # A header that opens something cannot be had by a page of others, a cookie can.
+            has_token = "authorization" in connection.headers and session_in(connection.scope) is None
+            _check_media_type(connection, takes_forms=has_token)
     _check_query(connection, handler)
+
+
+async def grant_of_token(connection: Connection, given: str) -> Grant:
+    """What a token allows that was shown otherwise than as a bearer.
+
+    Raises `Unauthenticated`, `RateLimited`, `StoreUnavailable`.
+    """
+    grant = await replica_of(connection).tokens.find(given)
+    if grant is None:
+        raise _unknown(connection, given, "There is no such token, or it has expired or was revoked.")
+    _shedding_of(connection).admit(grant.token, connection.route_handler.handler_name)
+    return grant
 
 
 async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -71,15 +92,32 @@ async def _identify(connection: Connection) -> Grant:
     """Who sent it. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`."""
     tokens = replica_of(connection).tokens
     given = bearer_of(connection)
-    grant = await tokens.find(given) if given else None
+    # A token goes before a session: whoever sends one means that one.
+    grant = await _grant_of_session(connection) if given is None else await tokens.find(given)
     if grant is not None:
         return grant
     if connection.app.state["is_loopback"] and not await tokens.are_there():
         _check_origin(connection)
         return EVERYTHING
+    raise _unknown(connection, given, "Send a valid token as 'Authorization: Bearer <token>'.")
+
+
+def _unknown(connection: Connection, given: str | None, detail: str) -> Unauthenticated:
+    """The refusal of whoever has shown no token, or a wrong one, wherever. Raises `RateLimited`."""
     if given:
         _shedding_of(connection).count_wrong_token(connection.client.host if connection.client else "")
-    raise Unauthenticated("unauthenticated", "Send a valid token as 'Authorization: Bearer <token>'.")
+    return Unauthenticated("unauthenticated", detail)
+
+
+async def _grant_of_session(connection: Connection) -> Grant | None:
+    cookie = cookie_in(connection)
+    found = await replica_of(connection).sessions.find(cookie) if cookie else None
+    if found is None:
+        return None
+    check_page(connection)
+    session, grant = found
+    remember_session(connection.scope, session)
+    return grant
 
 
 def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -122,9 +160,9 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _check_media_type(connection: Connection, *, has_token: bool) -> None:
+def _check_media_type(connection: Connection, *, takes_forms: bool) -> None:
     given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given == "application/json" or (has_token and given in _FORM_TYPES):
+    if given == "application/json" or (takes_forms and given in _FORM_TYPES):
         return
     has_no_body = connection.headers.get("content-length", "0") == "0" and "transfer-encoding" not in connection.headers
     if not (given == "" and has_no_body):

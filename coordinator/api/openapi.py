@@ -17,6 +17,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from coordinator import __version__
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request
+from coordinator.api.cookies import PLAIN_NAME, SECURE_NAME
 from coordinator.api.job_bodies import IDEMPOTENCY_KEY_LIMIT
 from coordinator.api.operations import OPERATIONS, Operation, Problem, Shape
 
@@ -32,6 +33,15 @@ _IDEMPOTENCY_KEY: Document = {
 _REPLAYED: Document = {
     "description": "Set if the same request was answered so before.",
     "schema": {"type": "string", "const": "true"},
+}
+_SECURITY: Document = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "cookieAuth": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_NAME,
+        "description": f"A session of the dashboard; `{PLAIN_NAME}` on loopback without TLS. For pages of this origin.",
+    },
 }
 _WHOLE: Document = {"schema": {"type": "integer", "minimum": 0}}
 _LATER: Document = {"Retry-After": {"description": "Seconds until it may pass."} | _WHOLE}
@@ -67,7 +77,7 @@ def document(routes: Iterable[BaseRoute]) -> Document:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SECURITY,
         },
     }
 
@@ -107,7 +117,7 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
             *([_IDEMPOTENCY_KEY] if told.takes_key else ()),
         ],
         "responses": {str(status): _answer(status, told, schemas) for status in told.answers},
-        "security": [] if handler.opt.get("public") else [{"bearer": []}],
+        "security": [] if handler.opt.get("public") else [{"bearer": []}, {"cookieAuth": []}],
     }
     if told.replays:
         described["responses"][str(told.replays)]["headers"] = {"Idempotency-Replayed": _REPLAYED}

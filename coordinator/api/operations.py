@@ -36,6 +36,7 @@ from coordinator.api.receipts import ReceiptsBody
 from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
+from coordinator.api.session_bodies import SessionAnswer, SessionBody
 from coordinator.api.sync import SyncBody
 from coordinator.api.tokens import TokenBody
 from coordinator.api.waiting import WaitQuery
@@ -209,6 +210,11 @@ OPERATIONS = {
     "make_token": Operation({201: []}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
     "revoke_token": Operation({204: []}, refuses=(404, 409, 503)),
     "list_audit": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
+    "open_session": Operation(
+        {201: [SessionAnswer]}, body=SessionBody, refuses=(400, 401, 403, 413, 415, 422, 429, 503)
+    ),
+    "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
+    "close_session": Operation({204: []}, refuses=(503,)),
     "health": Operation({200: []}),
     "make_pass": Operation({200: []}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: []}, refuses=(503,)),

@@ -67,6 +67,9 @@ PERMISSIONS = {
     "list_replicas": _READ_ALL,
     "ready": Permission("read", "none"),
     "read_openapi": Permission(None, "none"),
+    # To know oneself.
+    "read_session": Permission(None, "none"),
+    "close_session": Permission(None, "none"),
     # To change what is there.
     "edit_job": _managing("job"),
     "delete_job": _managing("job"),

@@ -61,6 +61,12 @@ def hkdf(key: bytes, purpose: str) -> bytes:
     return hmac.digest(extracted, purpose.encode() + b"\x01", hashlib.sha256)
 
 
+def mac(key: bytes, *parts: str) -> str:
+    """The HMAC-SHA256 of parts that hold no line feed, in URL-safe base64: 43 characters."""
+    digest = hmac.digest(key, "\n".join(parts).encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 def _decoded(text: str) -> bytes:
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:

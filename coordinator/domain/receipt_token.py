@@ -6,12 +6,12 @@
 attempt, and a forged one is found out without a look into Redis. `expires` is in Unix seconds.
 """
 
-import base64
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from coordinator.domain.keyring import mac
 
 PURPOSE = "cr/receipt/v1"
 """What the keys are derived for."""
@@ -42,8 +42,8 @@ def is_receipt_token(text: str) -> bool:
 
 def issue(key_id: str, key: bytes, job_id: str, fence: Fence, expires_at_s: int) -> str:
     """The token of an attempt's call."""
-    mac = _mac(key, job_id, f"{fence.attempt}", fence.nonce, f"{expires_at_s}")
-    return f"{_BEGINNING}{key_id}.{fence.attempt}.{fence.nonce}.{expires_at_s}.{mac}"
+    signature = mac(key, "rt1", job_id, f"{fence.attempt}", fence.nonce, f"{expires_at_s}")
+    return f"{_BEGINNING}{key_id}.{fence.attempt}.{fence.nonce}.{expires_at_s}.{signature}"
 
 
 def verify(keys: Mapping[str, bytes], text: str, job_id: str, now_s: float) -> Fence | None:
@@ -52,12 +52,7 @@ def verify(keys: Mapping[str, bytes], text: str, job_id: str, now_s: float) -> F
     key = keys.get(found["key"]) if found else None
     if found is None or key is None:
         return None
-    mac = _mac(key, job_id, found["attempt"], found["nonce"], found["expires"])
-    if not hmac.compare_digest(mac, found["mac"]) or int(found["expires"]) < now_s:
+    signature = mac(key, "rt1", job_id, found["attempt"], found["nonce"], found["expires"])
+    if not hmac.compare_digest(signature, found["mac"]) or int(found["expires"]) < now_s:
         return None
     return Fence(int(found["attempt"]), found["nonce"])
-
-
-def _mac(key: bytes, *parts: str) -> str:
-    digest = hmac.digest(key, "\n".join(("rt1", *parts)).encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

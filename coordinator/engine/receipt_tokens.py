@@ -1,29 +1,25 @@
-"""The keys of the tokens with which functions report: derived from the settings, or else drawn once for the store."""
+"""The tokens with which functions report."""
 
 import time
 
 from coordinator.domain.job import Attempt
-from coordinator.domain.keyring import Keyring, hkdf
 from coordinator.domain.receipt_token import PURPOSE, VALID_FOR_MS, Fence, issue, verify
+from coordinator.engine.shared_keys import SharedKeys
 from coordinator.errors import Unauthenticated
-from coordinator.store.leadership import LeadershipStore
-
-_STORED = "r0"
-"""The id of the key that is kept in the store."""
 
 
 class ReceiptTokens:
     """Issues and verifies them, the same on every replica."""
 
-    def __init__(self, store: LeadershipStore, keyring: Keyring | None) -> None:
-        """Without a keyring the key is kept in Redis, and whoever can read that could as well write there."""
-        self._store = store
-        self._keys = {} if keyring is None else keyring.derived(PURPOSE)
+    def __init__(self, shared: SharedKeys) -> None:
+        """Issues none before `agree`."""
+        self._shared = shared
+        self._keys: dict[str, bytes] = {}
 
     async def agree(self) -> None:
         """Have the key that all replicas have. Raises `StoreUnavailable`."""
         if not self._keys:
-            self._keys = {_STORED: hkdf(await self._store.receipt_key(), PURPOSE)}
+            self._keys = await self._shared.derived(PURPOSE)
 
     def of(self, attempt: Attempt) -> str:
         """The token for an attempt's call. After `agree`."""

@@ -26,7 +26,9 @@ from coordinator.engine.pings import Pinged, ping
 from coordinator.engine.poller import Poller
 from coordinator.engine.receipt_tokens import ReceiptTokens
 from coordinator.engine.schedules import Schedules
+from coordinator.engine.sessions import Sessions
 from coordinator.engine.settler import Settler
+from coordinator.engine.shared_keys import SharedKeys
 from coordinator.engine.tokens import TOKENS_CHANGED, Tokens
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
@@ -60,7 +62,9 @@ class Replica:
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
         self.tokens = Tokens(store.tokens, settings.token_list, tell=self.tell)
-        self.receipt_tokens = ReceiptTokens(store.leadership, read_keyring(settings.keys))
+        keys = SharedKeys(store.leadership, read_keyring(settings.keys))
+        self.sessions = Sessions(self.tokens, keys)
+        self.receipt_tokens = ReceiptTokens(keys)
         desk = Desk(settings.own_url, self.receipt_tokens.of)
         limits = Limits(self.id, settings.max_calls, settings.lease_ms, desk)
         self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)

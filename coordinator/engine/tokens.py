@@ -86,9 +86,14 @@ class Tokens:
             return None
         return self._granted(token_id, token)
 
+    async def named(self, token_id: str) -> Token | None:
+        """The token of this id; None if there is none (any more). Raises `StoreUnavailable`."""
+        token = self._settings.get(token_id) or (await self._known()).get(token_id)
+        return None if token is None or _is_over(token) else token
+
     async def grant_of_id(self, token_id: str) -> Grant | None:
         """What the token of this id allows, for those who have shown it before. Raises `StoreUnavailable`."""
-        token = self._settings.get(token_id) or (await self._known()).get(token_id)
+        token = await self.named(token_id)
         return None if token is None else self._granted(token_id, token)
 
     async def make(self, token: Token) -> tuple[str, str]:
@@ -133,9 +138,9 @@ class Tokens:
             await asyncio.wait(self._noting)
 
     def _granted(self, token_id: str, token: Token) -> Grant | None:
-        now = time.time_ns() // 1_000_000
-        if token.expires_at is not None and token.expires_at <= now:
+        if _is_over(token):
             return None
+        now = time.time_ns() // 1_000_000
         if token_id not in self._settings and now - self._uses.get(token_id, 0) >= _USE_NOTED_EACH_MS:
             self._uses[token_id] = now
             task = asyncio.create_task(self._note_use(token_id, now))
@@ -170,3 +175,7 @@ class Tokens:
             self._read_at = self._asked_at = began
         self._uses = {token_id: at for token_id, at in self._uses.items() if token_id in made}
         return made
+
+
+def _is_over(token: Token) -> bool:
+    return token.expires_at is not None and token.expires_at <= time.time_ns() // 1_000_000
