@@ -28,6 +28,7 @@ from coordinator.api.guards import PUBLIC, check_request
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller
 from coordinator.calling.transport import open_transport
+from coordinator.edges.headers import add_headers
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
@@ -105,6 +106,7 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
         guards=[check_request],
         lifespan=[run_replica],
         state=State({"replica": replica, "tokens": settings.token_list}),
+        before_send=[add_headers],
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,

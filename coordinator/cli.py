@@ -19,6 +19,7 @@ from coordinator.app import build_app
 from coordinator.calling.signing import secret_problem
 from coordinator.doctor import examine
 from coordinator.domain.worker import url_problem
+from coordinator.edges.limits import Limits
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
 from coordinator.sdk.sources import SOURCES
@@ -98,7 +99,8 @@ async def _serve(settings: Settings) -> int:
         log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
-    return 0 if await serve(app, app.state["replica"], listener) else 1
+    limits = Limits(connections=settings.max_connections)
+    return 0 if await serve(app, app.state["replica"], listener, limits=limits) else 1
 
 
 async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
@@ -175,7 +177,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             if not once:
                 await asyncio.Event().wait()
 
-        return 0 if await serve(app, app.state["replica"], listener, meanwhile) else 1
+        limits = Limits(connections=settings.max_connections)
+        return 0 if await serve(app, app.state["replica"], listener, meanwhile, limits=limits) else 1
     finally:
         if embedded:
             embedded.stop()

