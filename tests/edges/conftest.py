@@ -99,10 +99,15 @@ def clients(port: int) -> Iterator[Connect]:
 
 
 @contextlib.contextmanager
-def served(parser: str, **limits: float) -> Iterator[int]:
+def served(parser: str, **given: object) -> Iterator[int]:
     """Gives its port."""
-    given = [f"{name}={value}" for name, value in limits.items()]
-    command = [sys.executable, "-m", "tests.edges.served", parser, *given]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.edges.served",
+        parser,
+        *(f"{name}={value}" for name, value in given.items()),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 import pytest
 
@@ -46,6 +47,9 @@ def start(kind: str, server_url: Callable[[str], str]) -> Start:
     return run
 
 
-def examples(few: int, many: int) -> int:
+Amount = TypeVar("Amount", int, str)
+
+
+def examples(few: Amount, many: Amount) -> Amount:
     """How much is tried: little for each change, much in `scripts/prove`."""
     return many if os.environ.get("PROVE_LONG") else few

@@ -4,10 +4,12 @@
 """
 
 import asyncio
+import json
 import os
 from typing import Any
 from urllib.parse import unquote
 
+import jsonschema_rs
 import msgspec
 import pytest
 
@@ -20,6 +22,9 @@ A_ROUND = 2500
 LIMIT_S = 30
 ROUNDS = examples(1, 20)
 
+OPEN = {"Problem", "ItemErrorShape"}
+"""What else they hold depends on their code."""
+
 FROM_ROUTER = {400, 404, 405}
 """What a path or a method is answered that leads to no operation, or to another one."""
 
@@ -29,12 +34,15 @@ async def test_every_request_is_answered_as_described(start: Start, at: int):
     async with start() as api:
         document = (await api.client.get("/openapi.json", headers={"authorization": f"Bearer {TOKEN}"})).json()
         requests = Requests(document, SEED + at, TOKEN)
+        shapes = Shapes(document)
         described = {int(status) for _, _, operation in requests.operations for status in operation["responses"]}
         for _ in range(A_ROUND):
             sent = requests.make()
             async with asyncio.timeout(LIMIT_S):
                 status, headers, body = await ask(api, sent)
             problem = problem_of(sent, status, headers.get(b"content-type", b"").decode(), body, described)
+            if problem is None and sent.is_of_operation and status < 400:
+                problem = shapes.problem_of(sent.operation, status, body)
             assert problem is None, f"{problem}: {status} {body[:500]!r}\n{sent}"
             requests.ids += new_ids(status, body)
             del requests.ids[:-50]
@@ -92,6 +100,31 @@ def problem_of(sent: Sent, status: int, content_type: str, body: bytes, describe
     }:
         return "a content type that is not described"
     return None if content_type != "application/json" or is_json(body) else "no JSON"
+
+
+class Shapes:
+    """The described answers, each with no field but those that are described."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        schemas = {
+            name: schema
+            if "additionalProperties" in schema or name in OPEN
+            else schema | {"additionalProperties": False}
+            for name, schema in document["components"]["schemas"].items()
+        }
+        self._components = {"components": {"schemas": schemas}}
+        self._validators: dict[str, Any] = {}
+
+    def problem_of(self, operation: dict[str, Any], status: int, body: bytes) -> str | None:
+        schema = operation["responses"][str(status)].get("content", {}).get("application/json", {}).get("schema")
+        if schema is None:
+            return None
+        key = f"{operation['operationId']} {status}"
+        if key not in self._validators:
+            self._validators[key] = jsonschema_rs.Draft202012Validator(schema | self._components)
+        # As its reader has it, which takes the last of two fields of a name and every number.
+        errors = [str(error)[:500] for error in self._validators[key].iter_errors(json.loads(body))]
+        return "; ".join(errors) or None
 
 
 def is_problem(status: int, body: bytes) -> bool:
