@@ -35,6 +35,7 @@ from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
 from coordinator.dashboard import pages
+from coordinator.edges.headers import add_headers
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
@@ -125,7 +126,7 @@ def build_app(
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
-        before_send=[auditor.heed, sessions.keep_private],
+        before_send=[auditor.heed, add_headers],
         lifespan=[run_replica],
         state=State(
             {

@@ -18,6 +18,7 @@ from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
 from coordinator.calling.egress_allow import DEVELOPMENT
 from coordinator.doctor import examine
+from coordinator.edges.limits import Limits
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
 from coordinator.safety import refuse_misplaced, refuse_open_door, refuse_unusable, refuse_weak_tokens
@@ -103,7 +104,8 @@ async def _serve(settings: Settings) -> int:
         log.info("there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call")
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
-    return 0 if await serve(app, app.state["replica"], listener) else 1
+    limits = Limits(connections=settings.max_connections)
+    return 0 if await serve(app, app.state["replica"], listener, limits=limits) else 1
 
 
 async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
@@ -163,7 +165,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             if not once:
                 await asyncio.Event().wait()
 
-        return 0 if await serve(app, app.state["replica"], listener, meanwhile) else 1
+        limits = Limits(connections=settings.max_connections)
+        return 0 if await serve(app, app.state["replica"], listener, meanwhile, limits=limits) else 1
     finally:
         if embedded:
             embedded.stop()

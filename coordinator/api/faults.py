@@ -4,6 +4,7 @@ The decoder names neither the choices of an enum nor the key of an object whose 
 the types and in the body.
 """
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator
@@ -32,9 +33,10 @@ def fault(message: str, hint: object, raw: bytes | None = None, where: str = "")
     found = _AT.match(message)
     text, path = (found["message"], found["path"] or "") if found else (message, "")
     if raw is not None and _ANY_KEY in path:
-        named = _in_entry(path.partition(_ANY_KEY)[0], hint, raw, where)
-        if named is not None:
-            return named
+        # The decoder stops at what it finds first: behind it there may be what is no JSON at all.
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            if named := _in_entry(path.partition(_ANY_KEY)[0], hint, raw, where):
+                return named
     return _told(text, _joined(where, path), _at(hint, path))
 
 

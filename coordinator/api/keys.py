@@ -3,6 +3,7 @@
 A key may hold any printable text, slashes too, so it is the rest of the path; what is done to it is the last word.
 """
 
+import re
 from typing import Literal, cast, get_args
 from urllib.parse import unquote
 
@@ -21,13 +22,16 @@ from coordinator.errors import NotFound
 Action = Literal["pause", "resume", "reset"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
+_CURSOR = re.compile(r"\d{1,15}", re.ASCII)
+"""What Redis counts with is smaller."""
+
 
 @get("/queue/{name:str}/key")
 async def list_keys(request: Request, name: FromPath[str]) -> Response[bytes]:
     """The keys of a queue that have jobs waiting."""
     query = decode_query(request.query_params, CursorQuery)
     queues = replica_of(request).store.queues
-    cursor = query.cursor if query.cursor and query.cursor.isdigit() else "0"
+    cursor = query.cursor if query.cursor and _CURSOR.fullmatch(query.cursor) else "0"
     views, after = await queues.list_keys(checked_queue(name), cursor, query.limit)
     return json_response({"items": [key_answer(view) for view in views], "cursor": None if after == "0" else after})
 

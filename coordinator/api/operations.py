@@ -9,6 +9,30 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from coordinator.api.answer_shapes import (
+    AuditPage,
+    BatchShape,
+    BulkShape,
+    HealthShape,
+    JobPage,
+    KeyPage,
+    KeyShape,
+    NewTokenShape,
+    PassShape,
+    PingShape,
+    PreviewShape,
+    PurgedJobShape,
+    QueueList,
+    QueueShape,
+    ReadyShape,
+    ReceiptList,
+    RosterShape,
+    SchedulePage,
+    SyncShape,
+    TokenList,
+    WorkerList,
+    WorkerShape,
+)
 from coordinator.api.answers import (
     DryJobAnswer,
     DryScheduleAnswer,
@@ -88,33 +112,6 @@ class Problem(msgspec.Struct):
     errors: list[dict[str, str]] = []
 
 
-class WholeList(msgspec.Struct):
-    """A list of objects without a schema of their own."""
-
-    items: list[dict[str, Any]]
-
-
-class Page(msgspec.Struct):
-    """A page of objects without a schema of their own. The cursor is null on the last page, here and below."""
-
-    items: list[dict[str, Any]]
-    cursor: str | None
-
-
-class SchedulePage(msgspec.Struct):
-    """`GET /schedule`."""
-
-    items: list[ScheduleAnswer]
-    cursor: str | None
-
-
-class JobPage(msgspec.Struct):
-    """`GET /job`."""
-
-    items: list[JobAnswer]
-    cursor: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
     """What a handler reads and, by status, what it answers; no shape is any object, or nothing with 204.
@@ -138,7 +135,7 @@ class Operation:
 
 OPERATIONS = {
     "enqueue_job": Operation(
-        {200: [JobAnswer, DryJobAnswer, DryScheduleAnswer], 201: [JobAnswer, ScheduleAnswer]},
+        {200: [JobAnswer, PurgedJobShape, DryJobAnswer, DryScheduleAnswer], 201: [JobAnswer, ScheduleAnswer]},
         body=NewJobBody,
         query=EnqueueQuery,
         refuses=(400, 404, 409, 413, 415, 422, 503),
@@ -146,16 +143,16 @@ OPERATIONS = {
         replays=201,
     ),
     "enqueue_batch": Operation(
-        {201: [], 207: []},
+        {201: [BatchShape], 207: [BatchShape]},
         body=BatchBody,
         query=DurabilityQuery,
         refuses=(400, 413, 415, 422, 503),
         takes_key=True,
     ),
-    "read_batch": Operation({200: []}, refuses=(404, 503)),
-    "cancel_batch": Operation({200: []}, refuses=(404, 415, 503)),
-    "act_in_bulk": Operation({200: []}, body=BulkBody, query=DryRunQuery, refuses=(400, 413, 415, 422, 503)),
-    "purge_queue": Operation({200: []}, refuses=(415, 422, 503)),
+    "read_batch": Operation({200: [BatchShape]}, refuses=(404, 503)),
+    "cancel_batch": Operation({200: [BatchShape]}, refuses=(404, 415, 503)),
+    "act_in_bulk": Operation({200: [BulkShape]}, body=BulkBody, query=DryRunQuery, refuses=(400, 413, 415, 422, 503)),
+    "purge_queue": Operation({200: [BulkShape]}, refuses=(415, 422, 503)),
     "list_jobs": Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
     "read_job": Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),
     "delete_job": Operation({200: [JobAnswer, ErasedAnswer]}, query=ForceQuery, refuses=(404, 409, 422, 503)),
@@ -166,7 +163,7 @@ OPERATIONS = {
         refuses=(400, 404, 409, 413, 415, 422, 503),
     ),
     "receive_receipts": Operation(
-        {200: [WholeList]}, body=ReceiptsBody, query=DurabilityQuery, refuses=(400, 413, 415, 422, 503)
+        {200: [ReceiptList]}, body=ReceiptsBody, query=DurabilityQuery, refuses=(400, 413, 415, 422, 503)
     ),
     "receive_heartbeat": Operation(
         {200: [HeartbeatAnswer]},
@@ -178,19 +175,19 @@ OPERATIONS = {
     "cancel_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "retry_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "run_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
-    "list_queues": Operation({200: [WholeList]}, refuses=(503,)),
-    "read_queue": Operation({200: []}, refuses=(404, 422, 503)),
-    "put_queue": Operation({200: []}, body=QueueBody, refuses=(400, 413, 415, 422, 503)),
+    "list_queues": Operation({200: [QueueList]}, refuses=(503,)),
+    "read_queue": Operation({200: [QueueShape]}, refuses=(404, 422, 503)),
+    "put_queue": Operation({200: [QueueShape]}, body=QueueBody, refuses=(400, 413, 415, 422, 503)),
     "delete_queue": Operation({204: []}, refuses=(404, 409, 422, 503)),
-    "pause_queue": Operation({200: []}, refuses=(415, 422, 503)),
-    "resume_queue": Operation({200: []}, refuses=(415, 422, 503)),
-    "list_keys": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
-    "read_key": Operation({200: []}, refuses=(422, 503)),
+    "pause_queue": Operation({200: [QueueShape]}, refuses=(415, 422, 503)),
+    "resume_queue": Operation({200: [QueueShape]}, refuses=(415, 422, 503)),
+    "list_keys": Operation({200: [KeyPage]}, query=CursorQuery, refuses=(422, 503)),
+    "read_key": Operation({200: [KeyShape]}, refuses=(422, 503)),
     "change_key": Operation(
-        {200: []}, refuses=(404, 415, 422, 503), path="/queue/{name}/key/{key}/{action}", words=KEY_ACTIONS
+        {200: [KeyShape]}, refuses=(404, 415, 422, 503), path="/queue/{name}/key/{key}/{action}", words=KEY_ACTIONS
     ),
     "list_schedules": Operation({200: [SchedulePage]}, query=CursorQuery, refuses=(422, 503)),
-    "preview_schedule": Operation({200: []}, body=PreviewBody, refuses=(400, 413, 415, 422, 503)),
+    "preview_schedule": Operation({200: [PreviewShape]}, body=PreviewBody, refuses=(400, 413, 415, 422, 503)),
     "read_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 503)),
     "put_schedule": Operation(
         {200: [ScheduleAnswer], 201: [ScheduleAnswer]}, body=NewJobBody, refuses=(400, 404, 409, 413, 415, 422, 503)
@@ -200,25 +197,27 @@ OPERATIONS = {
     "pause_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
     "resume_schedule": Operation({200: [ScheduleAnswer]}, refuses=(404, 409, 415, 503)),
     "trigger_schedule": Operation({201: [JobAnswer]}, refuses=(404, 415, 503)),
-    "sync_all": Operation({200: []}, body=SyncBody, query=DryRunQuery, refuses=(400, 409, 413, 415, 422, 503)),
-    "list_workers": Operation({200: [WholeList]}, refuses=(503,)),
-    "read_worker": Operation({200: []}, refuses=(404, 422, 503)),
-    "put_worker": Operation({200: [], 201: []}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)),
-    "ping_worker": Operation({200: []}, refuses=(404, 415, 422, 503), path="/worker/{name}/ping"),
+    "sync_all": Operation({200: [SyncShape]}, body=SyncBody, query=DryRunQuery, refuses=(400, 409, 413, 415, 422, 503)),
+    "list_workers": Operation({200: [WorkerList]}, refuses=(503,)),
+    "read_worker": Operation({200: [WorkerShape]}, refuses=(404, 422, 503)),
+    "put_worker": Operation(
+        {200: [WorkerShape], 201: [WorkerShape]}, body=WorkerBody, refuses=(400, 413, 415, 422, 503)
+    ),
+    "ping_worker": Operation({200: [PingShape]}, refuses=(404, 415, 422, 503), path="/worker/{name}/ping"),
     "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
-    "list_tokens": Operation({200: [WholeList]}, refuses=(503,)),
-    "make_token": Operation({201: []}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
+    "list_tokens": Operation({200: [TokenList]}, refuses=(503,)),
+    "make_token": Operation({201: [NewTokenShape]}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
     "revoke_token": Operation({204: []}, refuses=(404, 409, 503)),
-    "list_audit": Operation({200: [Page]}, query=CursorQuery, refuses=(422, 503)),
+    "list_audit": Operation({200: [AuditPage]}, query=CursorQuery, refuses=(422, 503)),
     "open_session": Operation(
         {201: [SessionAnswer]}, body=SessionBody, refuses=(400, 401, 403, 413, 415, 422, 429, 503)
     ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
-    "health": Operation({200: []}),
-    "make_pass": Operation({200: []}, query=WaitQuery, refuses=(415, 422, 503)),
-    "list_replicas": Operation({200: []}, refuses=(503,)),
-    "ready": Operation({200: []}, refuses=(503,)),
+    "health": Operation({200: [HealthShape]}),
+    "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),
+    "list_replicas": Operation({200: [RosterShape]}, refuses=(503,)),
+    "ready": Operation({200: [ReadyShape]}, refuses=(503,)),
     "read_openapi": Operation({200: []}),
     "read_sdk": Operation(
         {200: []},

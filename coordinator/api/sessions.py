@@ -2,7 +2,6 @@
 
 from litestar import Response, delete, get, post
 from litestar.params import RawBody
-from litestar.types import Message, Scope
 
 from coordinator.api.answers import json_response
 from coordinator.api.context import Connection, Request, grant_of, replica_of, session_in
@@ -41,17 +40,6 @@ async def read_session(request: Request) -> Response[bytes]:
 async def close_session(request: Request) -> Response[None]:
     """Have the browser forget the session. Its token stays as it is."""
     return Response(None, status_code=204, headers={"Set-Cookie": no_cookie_header(request)})
-
-
-async def keep_private(message: Message, scope: Scope) -> None:
-    """Is told of each message of each answer: what is told to a session is for nobody's cache.
-
-    That a cache between us may not share what is told to a bearer token, HTTP says already.
-    """
-    if message["type"] == "http.response.start" and session_in(scope) is not None:
-        headers = message["headers"] = list(message["headers"])
-        if not any(name.lower() == b"cache-control" for name, _ in headers):
-            headers.append((b"cache-control", b"no-store"))
 
 
 async def _answer(connection: Connection, grant: Grant, session: Session | None) -> SessionAnswer:

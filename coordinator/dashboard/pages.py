@@ -13,22 +13,13 @@ from litestar import HttpMethod, Request, Response, route
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
+from coordinator.edges.headers import PAGE_HEADERS
+
 _STATIC = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 
 PAGE = "index.html"
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-
-_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
 _YEAR_OF_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 
 # HEAD is answered as GET: the server itself sends no body then.
@@ -71,7 +62,7 @@ def _answer(request: Asked, name: str, cache_control: str) -> Response[bytes]:
 
 
 def _headers(request: Asked) -> dict[str, str]:
-    return _HEADERS | (_YEAR_OF_HTTPS if request.app.state["is_https"] else {})
+    return PAGE_HEADERS | (_YEAR_OF_HTTPS if request.app.state["is_https"] else {})
 
 
 @cache

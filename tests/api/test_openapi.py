@@ -141,11 +141,13 @@ async def test_a_heartbeat_needs_no_body_and_no_status(described: Json):
 @pytest.mark.parametrize(
     ("path", "method", "names"),
     [
-        ("/job", "post", {"JobAnswer", "DryJobAnswer", "DryScheduleAnswer"}),
+        ("/job", "post", {"JobAnswer", "PurgedJobShape", "DryJobAnswer", "DryScheduleAnswer"}),
         ("/job/{job_id}", "delete", {"JobAnswer", "ErasedAnswer"}),
         ("/schedule/{schedule_id}", "delete", {"ErasedAnswer"}),
         ("/schedule", "get", {"SchedulePage"}),
-        ("/queue/{name}/key", "get", {"Page"}),
+        ("/queue/{name}/key", "get", {"KeyPage"}),
+        ("/queue/{name}", "get", {"QueueShape"}),
+        ("/worker", "get", {"WorkerList"}),
     ],
 )
 async def test_an_answer_is_described(described: Json, path: str, method: str, names: set[str]):
