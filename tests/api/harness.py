@@ -182,10 +182,10 @@ class Api:
         return await eventually(arrived)
 
 
-def client_of(app: Any) -> httpx.AsyncClient:
+def client_of(app: Any, url: str = "http://localhost") -> httpx.AsyncClient:
     """A client of the application. A fault of ours shows as the 500 that a caller would see."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
+    return httpx.AsyncClient(transport=transport, base_url=url)
 
 
 @contextlib.asynccontextmanager
