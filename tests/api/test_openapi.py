@@ -162,7 +162,7 @@ async def test_states_and_statuses_are_told_word_by_word(described: Json):
     assert schemas["JobAnswer"]["properties"]["state"]["enum"] == list(STATES)
     assert schemas["ScheduleAnswer"]["properties"]["state"]["enum"] == ["active", "ended", "paused"]
     assert set(schemas["ReceiptBody"]["properties"]["status"]["enum"]) == {*STATUSES, "error"}
-    assert {"items", "cursor"} == set(schemas["SchedulePage"]["properties"]) == set(schemas["Page"]["properties"])
+    assert {"items", "cursor"} == set(schemas["SchedulePage"]["properties"]) == set(schemas["KeyPage"]["properties"])
 
 
 async def test_unknown_fields_are_said_to_be_refused(described: Json):

@@ -88,8 +88,10 @@ def test_no_script_can_read_the_session_and_no_other_site_is_sent_it(watched: Wa
     assert page.evaluate(kept) == "[{},{}]"
     assert ADMIN not in page.content()
 
-    # `localhost` and `127.0.0.1` are two sites to a browser, and lead to the same coordinator.
-    page.goto(coordinator.replace("127.0.0.1", "localhost") + "/health")
+    # `localhost` and `127.0.0.1` are two sites to a browser.
+    elsewhere = "http://localhost:9/"
+    page.route(elsewhere, lambda asked: asked.fulfill(content_type="text/html", body="<p>A page of somebody else"))
+    page.goto(elsewhere)
     with page.expect_response(f"{coordinator}/session") as answered:
         page.evaluate(ASK_FROM_ELSEWHERE, f"{coordinator}/session")
     assert answered.value.status == 401

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from coordinator.api import rate_limit
 from coordinator.app import build_app
 from coordinator.edges.limits import Limits
 from coordinator.server import bind, serve
@@ -20,6 +21,8 @@ async def main(given: dict[str, Any]) -> None:
     settings = Settings(port=0, worker_url="http://127.0.0.1:9/", shutdown_grace_ms=0, tokens=tokens)
     lowered: dict[str, Any] = {name: float(value) for name, value in given.items()}
     limits = replace(Limits(), **lowered)
+    # Who asks all that can be asked shows wrong tokens by the hundred; that they are counted is tried elsewhere.
+    rate_limit.WRONG_TOKENS_MOST = sys.maxsize
     listener = bind(settings)
     app = build_app(settings, open_store(url, shards=1))
 
