@@ -21,7 +21,7 @@ document.addEventListener("securitypolicyviolation", (found) => {
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium. Where there is none the tests are skipped, but in CI they fail: a skip would pass for a test."""
     path = shutil.which("chromium")
@@ -30,20 +30,21 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
+    # Not for the session: while it runs, tests that are asynchronous cannot.
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path)
         yield started
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a coordinator with a token."""
     with coordinator_process(tmp_path_factory.mktemp("store") / "data", tokens=ADMIN) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_coordinator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of one without tokens."""
     with coordinator_process(tmp_path_factory.mktemp("store") / "data") as url:
