@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from coordinator.api import (
+    audit,
     batches,
     bulk,
     job_actions,
@@ -20,14 +21,20 @@ from coordinator.api import (
     receipts,
     schedules,
     sdk_files,
+    sessions,
     sync,
     system,
+    tokens,
     workers,
 )
 from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
+from coordinator.api.redaction import Redaction
 from coordinator.calling.caller import Caller
+from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
+from coordinator.dashboard import pages
 from coordinator.edges.headers import add_headers
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
@@ -79,17 +86,31 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.ready,
     system.list_replicas,
     system.make_pass,
+    tokens.list_tokens,
+    tokens.make_token,
+    tokens.revoke_token,
+    audit.list_audit,
+    sessions.open_session,
+    sessions.read_session,
+    sessions.close_session,
     sdk_files.read_sdk,
     openapi.read_openapi,
+    pages.read_page,
+    pages.read_asset,
 ]
 
 
-def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None) -> Litestar:
+def build_app(
+    settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None, *, takes_literal_secrets: bool = False
+) -> Litestar:
     """An application that is one replica: it joins the others when it starts and hands over when it stops.
 
-    The store is closed with it. `demo` is a function to be served beside the API, with its path.
+    The store is closed with it. `demo` is a function to be served beside the API, with its path. Without keys, secrets
+    of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
-    replica = Replica(store, Caller(open_transport()), settings)
+    guard = open_guard(settings.egress_allow, settings.worker_url)
+    replica = Replica(store, Caller(open_transport(guard)), settings)
+    auditor = audit.Auditor(store.audit)
 
     @asynccontextmanager
     async def run_replica(_: Litestar) -> AsyncIterator[None]:
@@ -98,15 +119,27 @@ def build_app(settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None
             yield
         finally:
             await replica.stop()
+            await auditor.drain()
             await store.close()
 
     function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
+        before_send=[auditor.heed, add_headers],
         lifespan=[run_replica],
-        state=State({"replica": replica, "tokens": settings.token_list}),
-        before_send=[add_headers],
+        state=State(
+            {
+                "replica": replica,
+                "auditor": auditor,
+                "is_https": settings.public_url.startswith("https://"),
+                "is_loopback": settings.is_loopback,
+                "egress": guard,
+                "shedding": Shedding(settings.api_rate),
+                "redaction": Redaction(settings.redact),
+                "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
+            }
+        ),
         exception_handlers={
             Refusal: problems.refuse,
             HTTPException: problems.refuse_http,

@@ -1,4 +1,4 @@
-"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `health`, `sdk`."""
+"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `token`, `health`, `sdk`."""
 
 import argparse
 import asyncio
@@ -13,15 +13,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from coordinator import __version__, demo
+from coordinator import __version__, demo, token_command
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
-from coordinator.calling.signing import secret_problem
+from coordinator.calling.egress_allow import DEVELOPMENT
 from coordinator.doctor import examine
-from coordinator.domain.worker import url_problem
 from coordinator.edges.limits import Limits
 from coordinator.errors import CoordinatorError, SettingsError
 from coordinator.log import set_up_logging
+from coordinator.safety import refuse_misplaced, refuse_open_door, refuse_unusable, refuse_weak_tokens
 from coordinator.sdk.sources import SOURCES
 from coordinator.server import bind, run, serve
 from coordinator.settings import Settings, descriptions, field_types, read_settings
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 DATA_DIR = Path(".coordinator")
 
-_OWN = ("data_dir", "demo", "once", "url", "repair", "json")
+_OWN = ("data_dir", "demo", "once", "url", "repair", "json", *token_command.FLAGS)
 """The flags that are no settings."""
 
 _TRY = """\
@@ -69,6 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
         if command == "doctor":
             return run(_doctor(settings, own["data_dir"], repair=own["repair"], as_json=own["json"]))
+        if command == "token":
+            url = find_store_url(settings, own["data_dir"])
+            return run(token_command.administer(url, settings, own, as_json=own["json"]))
         if command == "replicas":
             return run(_replicas(settings, own["data_dir"], as_json=own["json"]))
         return run(_serve(settings))
@@ -87,16 +90,18 @@ async def _serve(settings: Settings) -> int:
             "no store: set COORDINATOR_REDIS_URL or --redis-url, e.g. redis://localhost:6379. "
             "To try things without one, run: coordinator dev"
         )
-    _refuse_open_door(settings)
-    _refuse_unusable(settings)
+    refuse_unusable(settings)
+    refuse_weak_tokens(settings)
+    await refuse_misplaced(settings)
     store = open_configured(settings.redis_url, settings)
     with first_contact():
-        await check_server(store)
+        await check_server(store, may_forget=settings.allow_volatile)
+    await refuse_open_door(settings, store)
     listener = bind(settings)
     with first_contact():
-        await store.leadership.agree_on_shards()
-    if not settings.token_list:
-        log.info("there are no COORDINATOR_TOKENS: programs on this machine may call, web pages and others may not")
+        await store.agree()
+    if settings.is_loopback and not settings.token_list:
+        log.info("there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call")
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
     limits = Limits(connections=settings.max_connections)
@@ -129,31 +134,13 @@ async def _replicas(settings: Settings, data_dir: Path, *, as_json: bool) -> int
     return 1 if roster.unled else 0
 
 
-def _refuse_unusable(settings: Settings) -> None:
-    """What could be found out by the first call only."""
-    for name in ("worker_url", "public_url"):
-        url = getattr(settings, name)
-        if url and (problem := url_problem(url)):
-            raise SettingsError(f"--{name.replace('_', '-')} {problem}.")
-    for secret in settings.worker_secrets:
-        if problem := secret_problem(secret):
-            raise SettingsError(f"COORDINATOR_WORKER_SECRET {problem}.")
-    if len(settings.worker_secrets) > 2:
-        raise SettingsError("COORDINATOR_WORKER_SECRET holds more than two: give the new one and the one it replaces.")
-
-
-def _refuse_open_door(settings: Settings) -> None:
-    if not settings.is_loopback and not settings.token_list:
-        raise SettingsError(
-            f"--host {settings.host} lets others connect, and there is no token: anybody could enqueue and settle. "
-            "Set COORDINATOR_TOKENS to a long random text, or listen on 127.0.0.1."
-        )
-
-
 async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
     """One replica with a store and a function of its own, to try things."""
-    _refuse_open_door(settings)
-    _refuse_unusable(settings)
+    refuse_unusable(settings)
+    if not settings.is_loopback:
+        refuse_weak_tokens(settings)
+    settings = replace(settings, egress_allow=f"{settings.egress_allow}, {DEVELOPMENT}")
+    await refuse_misplaced(settings)
     listener = bind(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     if not settings.worker_url:
@@ -164,9 +151,10 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
             embedded.start()
         store = open_configured(url, settings)
         with first_contact():
-            await store.leadership.agree_on_shards()
-        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function))
-        token = settings.token_list[0] if settings.token_list else ""
+            await store.agree()
+        await refuse_open_door(settings, store)
+        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function), takes_literal_secrets=True)
+        token = next((token for token in settings.token_list if not token.startswith("sha256:")), "")
 
         async def meanwhile() -> None:
             sys.stdout.write(f"\n  coordinator {__version__} at {settings.own_url}\n  store:    {said}\n")
@@ -226,7 +214,10 @@ def _parser() -> argparse.ArgumentParser:
         "replicas", help="show who works on a store, and who leads what; exit code 1 if a shard is led by nobody"
     )
     replicas.add_argument("--json", action="store_true", help="as GET /replica has it")
-    for looking in (doctor, replicas):
+    token = token_command.add_to(commands)
+    for act in token:
+        act.add_argument("--json", action="store_true", help="as the API has it")
+    for looking in (doctor, replicas, *token):
         where = f"of a running `dev`, if there is no Redis ({DATA_DIR})"
         looking.add_argument("--data-dir", type=Path, default=DATA_DIR, help=where)
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
@@ -234,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     sdk = commands.add_parser("sdk", help="print the file that functions are made with")
     sdk.add_argument("language", choices=[source.language for source in SOURCES], help="types are those of js")
     types, words = field_types(), descriptions()
-    for command in (dev, serve_command, doctor, replicas, health):
+    for command in (dev, serve_command, doctor, replicas, *token, health):
         for name, kind in types.items():
             flag = f"--{name.replace('_', '-')}"
             default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]

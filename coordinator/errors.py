@@ -7,6 +7,8 @@ CoordinatorError
     ├── Invalid              422: a field is wrong (`errors` names it and the remedy)
     ├── NotFound             404
     ├── Conflict             409
+    ├── TooMany              429: a queue or a caller is at its limit; later it may pass
+    │   └── RateLimited      the caller's own rate, or its wrong tokens
     ├── StoreUnavailable     503: Redis is away, loading, full or read-only
     └── …
 ```
@@ -97,6 +99,27 @@ class Invalid(Refusal):
         super().__init__(code, f"{path}: {message}", errors=[{"path": path, "message": message}])
         self.path = path
         self.message = message
+
+
+class TooMany(Refusal):
+    """A limit of ours is reached; the caller may repeat it after `retry_after_s`."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, code: str, detail: str, retry_after_s: int, **extra: object) -> None:
+        """`code` is `queue_full` or `rate_limited`."""
+        super().__init__(code, detail, **extra)
+        self.retry_after_s = retry_after_s
+
+
+class RateLimited(TooMany):
+    """One who comes too often, by `limit` a second or a minute, as `detail` says. Nothing is left of it."""
+
+    def __init__(self, detail: str, limit: int, retry_after_s: int) -> None:
+        """After `retry_after_s` one more passes."""
+        super().__init__("rate_limited", detail, retry_after_s)
+        self.limit = limit
 
 
 NOT_CONFIRMED = "not_confirmed"

@@ -1,13 +1,15 @@
 """Settings: one frozen struct, read once at the start and passed down.
 
 Each field can be given as a flag (`--redis-url`) or in the environment (`COORDINATOR_REDIS_URL`); the flag wins. What
-is misspelt or out of bounds stops the start with its name, its value and what would be right.
+is misspelt or out of bounds stops the start with its name, its value and what would be right. The value may stand in a
+file instead, which `COORDINATOR_<NAME>_FILE` names: so secrets are mounted.
 """
 
 import difflib
 import ipaddress
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -18,6 +20,9 @@ ENVIRONMENT_PREFIX = "COORDINATOR_"
 
 # Kubernetes sets these in every pod when a Service is named `coordinator` or `coordinator-…`; they are not for us.
 _KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_SECRET = frozenset({"redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys"})
+_USER_OF_URL = re.compile(r"(://).*@", re.DOTALL)
+
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
@@ -42,16 +47,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Annotated[
         str, _setting("when a change counts as made: local, fsync or replicated", pattern="^(local|fsync|replicated)$")
     ] = "local"
+    allow_volatile: Annotated[bool, _setting("serve on a Redis without an append-only file, too")] = False
     host: Annotated[str, _setting("address to listen on")] = "127.0.0.1"
     port: Annotated[int, _setting("port to listen on; 0 takes a free one", ge=0, le=65535)] = 8000
     worker_url: Annotated[str, _setting("URL of the function that serves every worker without a URL of its own")] = ""
     worker_secret: Annotated[
         str, _setting("whsec_… that its calls are signed with; a second one, that it replaces, after a comma")
     ] = ""
+    egress_allow: Annotated[
+        str,
+        _setting("where functions may be beside the public internet: networks, hosts, host:port, *.host, by commas"),
+    ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
     tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
+    # Far more than a caller needs that sends what it has in batches, far less than what keeps a replica busy for good.
+    api_rate: Annotated[
+        int, _setting("requests a second of one token, per replica; 0 is any number", ge=0, le=1_000_000)
+    ] = 1000
     keys: Annotated[
         str, _setting("what replicas seal and sign with: id:base64 of 32 random bytes, the newest first, then commas")
+    ] = ""
+    redact: Annotated[
+        str, _setting("fields of args, meta, results and errors whose values lists do not show, separated by commas")
     ] = ""
     prefix: Annotated[str, _setting("first part of every key in Redis", pattern=r"^[A-Za-z0-9_-]{1,32}$")] = "co"
     # Sixteen slices spread over as many leaders or cluster nodes, and cost an idle system sixteen looks a second.
@@ -70,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The rest is for what was accepted: ten percent of a gigabyte hold the attempt logs of half a million jobs.
     memory_percent: Annotated[int, _setting("of maxmemory; above it no new jobs are accepted", ge=1, le=100)] = 90
     log_level: Annotated[str, _setting("what is logged", pattern="^(debug|info|warning|error)$")] = "info"
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        shown = ", ".join(f"{name}={_shown(name, getattr(self, name))!r}" for name in self.__struct_fields__)
+        return f"Settings({shown})"
 
     @property
     def token_list(self) -> tuple[str, ...]:
@@ -121,14 +143,27 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
         if not variable.startswith(ENVIRONMENT_PREFIX) or _is_foreign(variable, text):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-        if name not in Settings.__struct_fields__:
+        if name in Settings.__struct_fields__:
+            # A secret that comes from a file mostly ends with a line feed.
+            values[name] = _read(variable, name, text.strip())
+        elif (of_file := name.removesuffix("_file")) in Settings.__struct_fields__:
+            if variable.removesuffix("_FILE") in environment:
+                raise SettingsError(f"{variable} stands beside {variable.removesuffix('_FILE')}; set one of them.")
+            values[of_file] = _read(variable, of_file, _content(variable, text))
+        else:
             raise SettingsError(f"{variable} is not a setting.{_suggestion(name)}")
-        # A secret that comes from a file mostly ends with a line feed.
-        values[name] = _read(variable, name, text.strip())
     for name, value in flags.items():
         if value is not None:
             values[name] = _read(f"--{name.replace('_', '-')}", name, value)
     return msgspec.convert(values, Settings)
+
+
+def _content(variable: str, path: str) -> str:
+    """Of a file that a secret is mounted as."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{variable}={path} cannot be read: {error}.") from None
 
 
 def _is_foreign(variable: str, text: str) -> bool:
@@ -143,7 +178,14 @@ def _read(given_as: str, name: str, value: object) -> object:
     try:
         return msgspec.convert(value, hint, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{given_as}={value}: {error}; it is {descriptions()[name]}.") from None
+        raise SettingsError(f"{given_as}={_shown(name, value)}: {error}; it is {descriptions()[name]}.") from None
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may be shown."""
+    if name in _SECRET and value:
+        return "[hidden]"
+    return _USER_OF_URL.sub(r"\1", value) if isinstance(value, str) else value
 
 
 def _suggestion(name: str) -> str:

@@ -142,6 +142,8 @@ class Bench:
         return [(f"states, {state}", {"bytes/job": size}) for state, size in found.items()]
 
     async def _fill(self, store: Store, count: int, trait: Trait = TRAITS["plain"]) -> float:
+        # A full queue would refuse what --waiting asks for.
+        await store.queues.configure("default", QueueSettings(max_waiting=100_000_000))
         before = await self._used(store)
         far = time.time_ns() // 1_000_000 + 10**9
         for start in range(0, count, BATCH):

@@ -197,12 +197,11 @@ class Function:
         writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
 
     async def _report(self, call: Call, what: str) -> None:
-        token = {"forged": f"{call.token.partition('.')[0]}.{secrets.token_urlsafe(9)}"}.get(what, call.token)
+        token = call.token
+        if what == "forged":
+            token = f"{call.token.rpartition('.')[0]}.{secrets.token_urlsafe(32)}"
         if what == "foreign":
-            # Of an older attempt a success counts whatever its nonce, which is not kept.
-            attempt, nonce = call.token.split(".", 1)
-            others = (other.split(".", 1) for job, other in self._tokens if job != call.job)
-            token = next((f"{at}.{of}" for at, of in others if int(at) >= int(attempt) and of != nonce), "99.other")
+            token = next((other for job, other in self._tokens if job != call.job), "rt1.r0.1.other.1.mac")
         is_true = what in ("success", "failure")
         call.said_success |= what == "success"
         status = what if is_true else "success"

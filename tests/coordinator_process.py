@@ -1,5 +1,6 @@
 """A coordinator as users start it: `coordinator serve`, on a server of its own."""
 
+import base64
 import contextlib
 import os
 import subprocess
@@ -22,12 +23,18 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     server.start()
     port = free_port()
     command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port), "--redis-url", server.url]
+    own = {
+        "egress_allow": "127.0.0.0/8",  # Where the tests' functions are.
+        # So that workers may be registered with the secrets that functions know.
+        "keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
+    }
+    settings = own | settings
     environment = os.environ | {f"COORDINATOR_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + 20
-        while not _is_ready(url):
+        while not _is_ready(url, settings.get("tokens", "").partition(",")[0]):
             assert process.poll() is None, "the coordinator ended at its start"
             assert time.monotonic() < until, "the coordinator is not ready within 20 s"
             time.sleep(0.02)
@@ -38,8 +45,9 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
         server.stop()
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(url: str, token: str) -> bool:
     try:
-        return httpx.get(f"{url}/ready", trust_env=False).status_code == httpx.codes.OK
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return httpx.get(f"{url}/ready", headers=headers, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False

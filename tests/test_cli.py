@@ -22,6 +22,7 @@ from coordinator.store.open import open_store
 
 ROOT = Path(__file__).parent.parent
 LIMIT_S = 30
+TOKEN = "a-token-of-the-settings-0123456789"
 
 AT = r"coordinator \S+ at (http://127\.0\.0\.1:\d+)"
 """What `dev` says when it is up."""
@@ -179,10 +180,74 @@ async def test_serve_wants_a_store(refused: Refused):
 
 
 @pytest.mark.parametrize("command", ["serve", "dev"])
-async def test_an_open_door_wants_a_token(refused: Refused, command: str):
-    told = await refused(command, "--host", "0.0.0.0", "--redis-url", "redis://127.0.0.1:1")
+async def test_an_open_door_wants_a_token(refused: Refused, url: str, command: str):
+    told = await refused(command, "--host", "0.0.0.0", "--redis-url", url, "--prefix", "cli-door", "--port", "0")
 
-    assert "Set COORDINATOR_TOKENS to a long random text, or listen on 127.0.0.1." in told
+    assert "Set COORDINATOR_TOKENS to a long random text" in told
+    assert "coordinator token create" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--tokens", "s3cret"], "token 1 of COORDINATOR_TOKENS can be guessed"),
+        (["--tokens", f"{TOKEN},{'x' * 40}"], "token 2 of COORDINATOR_TOKENS can be guessed"),
+        (["--keys", "k1:c2VjcmV0"], "COORDINATOR_KEYS: key number 1 is not"),
+        (["--worker-secret", "whsec_no"], "COORDINATOR_WORKER_SECRET"),
+        (["--worker-url", "ftp://example.com"], "--worker-url"),
+        (["--public-url", "coordinator.example.com"], "--public-url"),
+    ],
+)
+async def test_a_setting_that_is_unsafe_stops_the_start_and_is_not_repeated(
+    refused: Refused, url: str, flags: list[str], told: str
+):
+    said = await refused("serve", "--redis-url", url, "--prefix", "cli-unsafe", "--port", "0", *flags)
+
+    assert told in said
+    if flags[0] in ("--tokens", "--keys", "--worker-secret"):
+        assert flags[1].rpartition(",")[2] not in said
+
+
+async def test_tokens_are_made_listed_and_revoked_without_a_coordinator(start: Start, url: str):
+    store = ("--redis-url", url, "--prefix", "cli-token")
+    made = await start("token", "create", "--name", "ci", "--scopes", "read,manage", "--queues", "mail-*", *store)
+    assert await made.ends() == 0, made.err
+    token = made.out.strip()
+
+    served = await start("serve", "--host", "0.0.0.0", "--port", "0", *store)
+    port = (await served.says(r'"0\.0\.0\.0:(\d+)"'))[1]
+    async with client_of(f"http://127.0.0.1:{port}", token) as client:
+        assert (await client.get("/queue")).status_code == 200
+        assert (await client.get("/token")).status_code == 403
+
+        listed = await start("token", "list", "--json", *store)
+        assert await listed.ends() == 0
+        (one,) = json.loads(listed.out)["items"]
+        assert (one["name"], one["scopes"], one["queues"]) == ("ci", ["read", "manage"], ["mail-*"])
+        table = await start("token", "list", *store)
+        assert await table.ends() == 0
+        assert re.search(rf"{one['id']} +ci +read,manage +mail-\* +never", table.out)
+
+        revoked = await start("token", "revoke", one["id"], *store)
+        assert await revoked.ends() == 0
+        assert (await client.get("/queue")).status_code == 401
+    assert token not in served.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--scopes", "write"], "scopes[0]: 'write' is none of"),
+        (["--scopes", "admin", "--queues", "a"], "queues: cannot be with the scope admin"),
+        (["--scopes", "read", "--expires-in", "soon"], "expiresIn"),
+    ],
+)
+async def test_a_token_that_makes_no_sense_is_not_made(start: Start, url: str, flags: list[str], told: str):
+    command = await start("token", "create", "--name", "x", "--redis-url", url, "--prefix", "cli-token-x", *flags)
+
+    assert await command.ends() == 1
+    assert told in command.err
+    assert "Traceback" not in command.err
 
 
 async def test_a_url_that_is_none_of_redis_is_told_without_its_password(refused: Refused):
@@ -191,6 +256,22 @@ async def test_a_url_that_is_none_of_redis_is_told_without_its_password(refused:
     assert "http://example.com cannot be used" in told
     assert "redis://" in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("command", ["serve", "dev"])
+@pytest.mark.parametrize(
+    ("flag", "value", "says"),
+    [
+        ("--egress-allow", "10.0.0.0/8, 0.0.0.0/0", "COORDINATOR_EGRESS_ALLOW holds '0.0.0.0/0': it is wider than /8"),
+        ("--egress-allow", "::/0", "opens nearly everything; list the networks of your functions."),
+        ("--egress-allow", "10.0.0.1/8", "did you mean 10.0.0.0/8?"),
+        ("--worker-url", "http://[::ffff:10.0.0.1]/", "--worker-url cannot be called: ::ffff:a00:1 is an IPv4 address"),
+    ],
+)
+async def test_a_place_that_cannot_be_opened_stops_the_start(
+    refused: Refused, command: str, flag: str, value: str, says: str
+):
+    assert says in await refused(command, "--redis-url", "redis://127.0.0.1:1", flag, value)
 
 
 async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Start):
@@ -207,6 +288,7 @@ async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Star
     [
         ("CONFIG SET maxmemory-policy allkeys-lru", "Run: redis-cli config set maxmemory-policy noeviction"),
         ("REPLICAOF 127.0.0.1 1", "give the primary's address"),
+        ("CONFIG SET appendonly no", "Run: redis-cli config set appendonly yes"),
     ],
 )
 async def test_a_server_that_would_lose_jobs_is_refused(
@@ -216,6 +298,15 @@ async def test_a_server_that_would_lose_jobs_is_refused(
     client.execute_command(*change.split())
 
     assert remedy in await refused("serve", "--redis-url", url, "--port", "0")
+
+
+async def test_a_server_that_may_forget_is_taken_if_that_is_said(start: Start, own_server: tuple[str, "Redis"]):
+    url, client = own_server
+    client.config_set("appendonly", "no")
+
+    command = await start("serve", "--redis-url", url, "--port", "0", "--allow-volatile", "true")
+
+    await command.says("listening")
 
 
 async def test_another_number_of_shards_is_refused(refused: Refused, url: str):
@@ -254,16 +345,16 @@ async def test_serve_says_where_it_listens_and_ends_well(start: Start, url: str)
 
 async def test_serve_with_a_token_opens_the_door_to_who_has_it(start: Start, url: str):
     command = await start(
-        *("serve", "--host", "0.0.0.0", "--port", "0", "--tokens", "t0p"),
+        *("serve", "--host", "0.0.0.0", "--port", "0", "--tokens", TOKEN),
         COORDINATOR_REDIS_URL=url,
         COORDINATOR_PREFIX="cli-open",
     )
     port = (await command.says(r'"0\.0\.0\.0:(\d+)"'))[1]
 
-    async with client_of(f"http://127.0.0.1:{port}", "t0p") as client:
+    async with client_of(f"http://127.0.0.1:{port}", TOKEN) as client:
         assert (await client.get("/queue")).status_code == 200
         assert (await client.get("/queue", headers={"authorization": "Bearer x"})).status_code == 401
-    assert "t0p" not in command.err
+    assert TOKEN not in command.err
 
 
 async def test_dev_runs_a_job_and_ends_with_its_server(start: Start, start_dev: StartDev, tmp_path: Path):
@@ -282,6 +373,17 @@ async def test_dev_runs_a_job_and_ends_with_its_server(start: Start, start_dev: 
     assert await command.ends() == 0
     await gone(child)
     assert "as a child process, kept in data" in command.out
+
+
+async def test_dev_opens_this_machine_and_private_networks_and_no_more(start_dev: StartDev):
+    _, url = await start_dev()
+    places = ["http://127.0.0.1:1/", "http://10.0.0.1/", "http://192.168.1.1:3000/", "http://[fd12::1]/"]
+    closed = ["http://169.254.169.254/", "http://169.254.1.1/", "http://[fd00:ec2::254]/", "http://8.8.8.8/"]
+
+    async with client_of(url) as client:
+        answers = [await client.put("/worker/a", json={"url": place}) for place in (*places, *closed)]
+
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 422, 422, 422, 422]
 
 
 async def test_dev_lets_a_call_end_and_finds_its_jobs_again(start_dev: StartDev):

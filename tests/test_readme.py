@@ -1,6 +1,7 @@
 """README does what it says: its calls are run as they stand, on the embedded store and on a server of one's own."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -88,6 +89,8 @@ async def shell(request, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    environment = {"COORDINATOR_SECRET_VERCEL_BYPASS": "let me in"}
+    made = base64.b64encode(os.urandom(32)).decode()
     with contextlib.ExitStack() as stack:
         stack.callback(function.close)
         if request.param == "embedded":
@@ -97,11 +100,12 @@ async def shell(request, tmp_path):
             server.start()
             stack.callback(server.stop)
             command = ["serve", "--redis-url", server.url]
+            environment |= dict([lines_of("keys")[0].replace("$(openssl rand -base64 32)", made).split("=", 1)])
         output = stack.enter_context((tmp_path / "output").open("w"))
         process = subprocess.Popen(
             [sys.executable, "-m", "coordinator", *command, "--port", str(port), "--worker-url", worker_url],
             stdout=output,
-            env=os.environ | {"COORDINATOR_SECRET_VERCEL_BYPASS": "let me in"},
+            env=os.environ | environment,
         )
         stack.callback(process.wait, 30)
         stack.callback(process.terminate)
@@ -244,6 +248,16 @@ async def test_replicas_and_ticks_do_what_readme_says(shell):
     shell.job = (await shell.json(lines_of("calls")[2]))["id"]
     due_at = (await shell.json(lines_of("reads")[0]))["runAt"]
     assert (await shell.json(tick))["nextDueAt"] <= due_at
+
+
+async def test_a_token_is_made_as_readme_says_and_closes_the_door(shell):
+    (make,) = lines_of("tokens")
+
+    token = (await shell.json(make))["token"]
+
+    assert (await shell.json(f"curl -H 'Authorization: Bearer {token}' http://127.0.0.1:8000/queue"))["items"] == []
+    with pytest.raises(AssertionError, match="unauthenticated"):
+        await shell.run("curl http://127.0.0.1:8000/queue")
 
 
 async def test_redis_cli_shows_what_readme_says(shell):

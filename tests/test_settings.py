@@ -1,5 +1,7 @@
 """Settings from the environment and from flags, and how a wrong one is told."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -21,7 +23,7 @@ def test_every_setting_has_a_default_that_is_within_its_own_bounds():
 def test_every_setting_is_told_in_words_and_has_a_plain_type():
     assert set(descriptions()) == set(Settings.__struct_fields__)
     assert all(descriptions().values())
-    assert set(field_types().values()) <= {str, int}
+    assert set(field_types().values()) <= {str, int, bool}
 
 
 def test_settings_do_not_change():
@@ -38,6 +40,31 @@ def test_the_environment_is_read():
     }
 
     assert read_settings(environment, {}) == Settings(redis_url="redis://db:6379/1", port=9000)
+
+
+def test_a_setting_may_stand_in_a_file(tmp_path: Path):
+    secret = tmp_path / "tokens"
+    secret.write_text("secret\n")
+
+    assert read_settings({"COORDINATOR_TOKENS_FILE": str(secret)}, {}).token_list == ("secret",)
+
+
+def test_a_file_that_is_not_there_is_told():
+    with pytest.raises(SettingsError, match="COORDINATOR_TOKENS_FILE=/nowhere cannot be read"):
+        read_settings({"COORDINATOR_TOKENS_FILE": "/nowhere"}, {})
+
+
+def test_a_setting_and_its_file_contradict_each_other(tmp_path: Path):
+    secret = tmp_path / "tokens"
+    secret.write_text("secret\n")
+
+    with pytest.raises(SettingsError, match="COORDINATOR_TOKENS_FILE stands beside COORDINATOR_TOKENS"):
+        read_settings({"COORDINATOR_TOKENS_FILE": str(secret), "COORDINATOR_TOKENS": "other"}, {})
+
+
+def test_a_file_of_no_setting_is_refused():
+    with pytest.raises(SettingsError, match="COORDINATOR_TOKNS_FILE is not a setting"):
+        read_settings({"COORDINATOR_TOKNS_FILE": "/nowhere"}, {})
 
 
 def test_a_flag_goes_before_the_environment():

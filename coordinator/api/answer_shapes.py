@@ -9,6 +9,7 @@ import msgspec
 
 from coordinator.api.answers import BackoffAnswer, JobAnswer, ScheduleAnswer
 from coordinator.domain.queue import FinalState
+from coordinator.domain.tokens import Scope
 
 
 class _Shape(msgspec.Struct, rename="camel"):
@@ -68,6 +69,7 @@ class QueueShape(_Shape):
     circuit: CircuitShape | None
     circuits: list[OpenCircuitShape]
     defaults: DefaultsShape
+    max_waiting: int
     owner: str | None
     retention: dict[FinalState, RetentionShape]
 
@@ -232,6 +234,49 @@ class ReadyShape(_Shape):
     status: Literal["ready"]
     replica: str
     leads: int
+
+
+class TokenShape(_Shape):
+    """A token of the API, without its text."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    queues: list[str]
+    created_at: str | None
+    expires_at: str | None
+    last_used_at: str | None
+    is_setting: bool
+
+
+class NewTokenShape(TokenShape, kw_only=True):
+    """The same with its text, in the answer to its making only."""
+
+    token: str
+
+
+class DeedShape(_Shape):
+    """Who has changed what. Without a token it was somebody on the same machine."""
+
+    at: str
+    token: str | None
+    action: str
+    path: str
+    status: int
+    address: str | None
+
+
+class TokenList(_Shape):
+    """`GET /token`."""
+
+    items: list[TokenShape]
+
+
+class AuditPage(_Shape):
+    """`GET /audit`."""
+
+    items: list[DeedShape]
+    cursor: str | None
 
 
 class QueueList(_Shape):

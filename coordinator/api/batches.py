@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 from litestar import Response, get, post
@@ -11,16 +12,18 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import batch_answer, json_response, refused_item
 from coordinator.api.asking import callback_asked, spec_asked
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import CallbackBody, DurabilityQuery, NewJobBody, request_of, start_of
+from coordinator.api.permissions import hold_to, queues_of
 from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.batch import Batch
 from coordinator.domain.durability import asking
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import QUEUE_DEFAULT
+from coordinator.domain.tokens import Grant
 from coordinator.engine.intake import batch_complete, refusal_of
 from coordinator.engine.replica import Replica
-from coordinator.errors import Invalid, Refusal
+from coordinator.errors import Invalid, Refusal, TooMany
 from coordinator.store.jobs import Accepted
 from coordinator.store.records import NewJob
 
@@ -58,8 +61,12 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
         on_success=await callback_asked(replica.directory, asked.on_success, "onSuccess"),
         on_failure=await callback_asked(replica.directory, asked.on_failure, "onFailure"),
     )
+    grant = grant_of(request)
+    hold_to(grant, chain(*map(queues_of, (batch.on_complete, batch.on_success, batch.on_failure))))
     idempotency = request_of(request.headers.get("idempotency-key"), body)
-    made = await asyncio.gather(*(_read_item(replica, raw, at, idempotency) for at, raw in enumerate(asked.jobs)))
+    made = await asyncio.gather(
+        *(_read_item(replica, grant, raw, _share(idempotency, raw, at)) for at, raw in enumerate(asked.jobs))
+    )
     jobs = [job for job in made if isinstance(job, NewJob)]
     if asked.atomic:
         _refuse_unless_whole(replica, made)
@@ -99,18 +106,22 @@ async def cancel_batch(request: Request, batch_id: FromPath[str]) -> Response[by
     return json_response(batch_answer(await replica.store.batches.read(batch_id)) | {"done": done})
 
 
-async def _read_item(replica: Replica, raw: Raw, at: int, idempotency: tuple[str, str] | None) -> NewJob | Refusal:
+async def _read_item(replica: Replica, grant: Grant, raw: Raw, idempotency: tuple[str, str] | None) -> NewJob | Refusal:
     try:
         asked = decode(bytes(raw), NewJobBody)
         if asked.is_rule or asked.batch_id is not None:
             raise Invalid("cron" if asked.is_rule else "batchId", "cannot stand in a batch; send it to POST /job")
         spec = await spec_asked(replica.directory, asked)
+        hold_to(grant, queues_of(spec))
         run_at, delay_ms = start_of(asked)
     except Refusal as refusal:
         return refusal
-    # Each job has its own share of the request's key: what was stored before an answer was lost is found again.
-    own = request_of(f"{idempotency[0]}/{at}", bytes(raw)) if idempotency else None
-    return replica.intake.new_job(spec, run_at=run_at, delay_ms=delay_ms, idempotency=own)
+    return replica.intake.new_job(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
+
+
+def _share(idempotency: tuple[str, str] | None, raw: Raw, at: int) -> tuple[str, str] | None:
+    """Each job's own share of the request's key: what was stored before an answer was lost is found again."""
+    return request_of(f"{idempotency[0]}/{at}", bytes(raw)) if idempotency else None
 
 
 def _home_of(jobs: Sequence[NewJob], idempotency: tuple[str, str] | None) -> str:
@@ -158,6 +169,8 @@ async def _store(replica: Replica, jobs: Sequence[NewJob], *, atomic: bool) -> l
         for at, (one, job) in enumerate(zip(accepted, jobs, strict=True)):
             if one.reply not in {"created", "replayed", "duplicate", "not_created"}:
                 refusal = refusal_of(one, job.spec)
+                if isinstance(refusal, TooMany):
+                    raise refusal  # No job is wrong, and the same request may pass later.
                 raise Invalid(f"jobs[{at}]", f"{refusal.detail}; none of the jobs was stored", code=refusal.code)
     else:
         accepted = await asyncio.gather(*(replica.intake.submit(job) for job in jobs))

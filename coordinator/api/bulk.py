@@ -9,9 +9,10 @@ from msgspec import UNSET, Meta, UnsetType
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import DryRunQuery, EditBody, FilterBody, edited_spec, new_start_of, selection_of
 from coordinator.api.listing import named, read_page
+from coordinator.api.permissions import hold_to_chosen
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.job import UNREADABLE, Job, State
@@ -46,6 +47,7 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     chosen = selection_of(FilterBody() if isinstance(asked.filter, UnsetType) else asked.filter)
     if chosen == Selection() and not asked.all:
         raise Invalid("filter", 'is empty, which means every job of every queue; say "all": true if that is meant')
+    hold_to_chosen(grant_of(request), chosen.queue, "filter.queue")
     replica = replica_of(request)
     act = _act_of(replica, asked)
     meant = await named(replica.store, chosen)
@@ -117,7 +119,7 @@ def _editor(replica: Replica, changes: EditBody) -> Callable[[list[Job]], Awaita
     async def edit(jobs: list[Job]) -> int:
         done = 0
         for job in jobs:
-            if job.spec is UNREADABLE:
+            if job.spec is UNREADABLE or job.spec.sealed is not None:
                 continue
             spec = edited_spec(job.spec, changes)
             edited, due_in_ms = await replica.store.jobs.edit(job, spec, run_at=run_at, delay_ms=delay_ms)

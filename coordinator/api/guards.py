@@ -6,48 +6,118 @@ nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both ar
 """
 
 import difflib
-import hmac
 import re
 from ipaddress import ip_address
-from typing import Any
 
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
+from coordinator.api.audit import mark
+from coordinator.api.context import Connection, bearer_of, remember_session, replica_of, session_in
+from coordinator.api.cookies import check_page, check_sign_in, cookie_in
 from coordinator.api.operations import OPERATIONS
-from coordinator.errors import Forbidden, Invalid, Unauthenticated, UnsupportedMediaType, joined
+from coordinator.api.permissions import PERMISSIONS, check_permission
+from coordinator.api.rate_limit import Shedding
+from coordinator.domain.receipt_token import is_receipt_token
+from coordinator.domain.tokens import EVERYTHING, Grant
+from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthenticated, UnsupportedMediaType, joined
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
+
+SIGN_IN = PUBLIC | {"signs_in": True}
+"""The options of a route that is shown one in its body."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^:@]+)(:\d*)?", re.ASCII)
 
-Connection = ASGIConnection[Any, Any, Any, Any]
-
 
 async def check_request(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse what has no token, the wrong type or unknown parameters.
+    """Refuse what has no token or one that is for other things, the wrong type, or unknown parameters.
 
-    Raises `Unauthenticated`, `Forbidden`, `UnsupportedMediaType`, `Invalid`.
+    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `UnsupportedMediaType`, `Invalid`, `StoreUnavailable`.
     """
-    # Async although it awaits nothing: the framework would run it in a thread. One guard for all, because the framework
-    # copies the connection for each.
-    if not handler.opt.get("public"):
-        _check_caller(connection)
+    # One guard for all, because the framework copies the connection for each.
+    if handler.opt.get("signs_in"):
+        check_sign_in(connection)
+        _check_media_type(connection, takes_forms=False)
+    elif not handler.opt.get("public"):
+        await _check_caller(connection, handler)
+        if connection.scope.get("method") in _WITH_BODY:
+            # A header that opens something cannot be had by a page of others, a cookie can.
+            has_token = "authorization" in connection.headers and session_in(connection.scope) is None
+            _check_media_type(connection, takes_forms=has_token)
     _check_query(connection, handler)
 
 
-def _check_caller(connection: Connection) -> None:
-    tokens: tuple[str, ...] = connection.app.state["tokens"]
-    if tokens:
-        _check_token(connection, tokens)
-    else:
+async def grant_of_token(connection: Connection, given: str) -> Grant:
+    """What a token allows that was shown otherwise than as a bearer.
+
+    Raises `Unauthenticated`, `RateLimited`, `StoreUnavailable`.
+    """
+    grant = await replica_of(connection).tokens.find(given)
+    if grant is None:
+        raise _unknown(connection, given, "There is no such token, or it has expired or was revoked.")
+    _shedding_of(connection).admit(grant.token, connection.route_handler.handler_name)
+    return grant
+
+
+async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
+    permission = PERMISSIONS.get(handler.handler_name)
+    if permission is not None and permission.is_by_call:
+        # Whether it is let in, the handler knows when it has read the body.
+        connection.scope["auth"] = await _who_may_report(connection)
+        return
+    grant = connection.scope["auth"] = await _identify(connection)
+    if grant is not EVERYTHING:
+        _shedding_of(connection).admit(grant.token, handler.handler_name)
+    # What is not ours, such as the framework's answer to OPTIONS, is for all who may come in.
+    if permission is not None:
+        await check_permission(connection, grant, permission)
+        if permission.is_audited:
+            mark(connection.scope, handler.handler_name, grant)
+
+
+async def _who_may_report(connection: Connection) -> Grant | Refusal:
+    if is_receipt_token(bearer_of(connection) or ""):
+        return Unauthenticated("unauthenticated", "This token is that of a call, and not of the API.")
+    try:
+        return await _identify(connection)
+    except (Unauthenticated, RateLimited, Forbidden) as refusal:
+        return refusal
+
+
+async def _identify(connection: Connection) -> Grant:
+    """Who sent it. Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`."""
+    tokens = replica_of(connection).tokens
+    given = bearer_of(connection)
+    # A token goes before a session: whoever sends one means that one.
+    grant = await _grant_of_session(connection) if given is None else await tokens.find(given)
+    if grant is not None:
+        return grant
+    if connection.app.state["is_loopback"] and not await tokens.are_there():
         _check_origin(connection)
-    if connection.scope.get("method") in _WITH_BODY:
-        _check_media_type(connection, has_token=bool(tokens))
+        return EVERYTHING
+    raise _unknown(connection, given, "Send a valid token as 'Authorization: Bearer <token>'.")
+
+
+def _unknown(connection: Connection, given: str | None, detail: str) -> Unauthenticated:
+    """The refusal of whoever has shown no token, or a wrong one, wherever. Raises `RateLimited`."""
+    if given:
+        _shedding_of(connection).count_wrong_token(connection.client.host if connection.client else "")
+    return Unauthenticated("unauthenticated", detail)
+
+
+async def _grant_of_session(connection: Connection) -> Grant | None:
+    cookie = cookie_in(connection)
+    found = await replica_of(connection).sessions.find(cookie) if cookie else None
+    if found is None:
+        return None
+    check_page(connection)
+    session, grant = found
+    remember_session(connection.scope, session)
+    return grant
 
 
 def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -69,19 +139,15 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         raise Invalid(name[:80], f"is not a parameter here; {f'did you mean {near[0]}?' if near else choices}")
 
 
-def _check_token(connection: Connection, tokens: tuple[str, ...]) -> None:
-    scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-    # Every token is compared, so the time taken tells nothing of which one was near.
-    matches = [hmac.compare_digest(given.strip().encode(), token.encode()) for token in tokens]
-    if scheme.lower() != "bearer" or not any(matches):
-        detail = "Send a token of COORDINATOR_TOKENS as 'Authorization: Bearer <token>'."
-        raise Unauthenticated("unauthenticated", detail)
+def _shedding_of(connection: Connection) -> Shedding:
+    shedding: Shedding = connection.app.state["shedding"]
+    return shedding
 
 
 def _check_origin(connection: Connection) -> None:
     site = connection.headers.get("sec-fetch-site", "none")
     if site not in {"none", "same-origin"} or not _is_local(connection.headers.get("host", "localhost")):
-        raise Forbidden("forbidden", "Without COORDINATOR_TOKENS only local programs may call; web pages may not.")
+        raise Forbidden("forbidden", "Without tokens only local programs may call; web pages may not.")
 
 
 def _is_local(host: str) -> bool:
@@ -94,9 +160,9 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _check_media_type(connection: Connection, *, has_token: bool) -> None:
+def _check_media_type(connection: Connection, *, takes_forms: bool) -> None:
     given = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given == "application/json" or (has_token and given in _FORM_TYPES):
+    if given == "application/json" or (takes_forms and given in _FORM_TYPES):
         return
     has_no_body = connection.headers.get("content-length", "0") == "0" and "transfer-encoding" not in connection.headers
     if not (given == "" and has_no_body):

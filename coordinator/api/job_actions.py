@@ -9,6 +9,7 @@ from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_st
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedules import patch_schedule
 from coordinator.domain.job import UNREADABLE
+from coordinator.engine.intake import sealed_away
 from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, Invalid, NotFound
 from coordinator.store.jobs import Change, Settled, job_not_found
@@ -64,12 +65,14 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
         except NotFound:
             if not await replica.schedules.has(job_id):
                 raise
-            return json_response(schedule_answer(await patch_schedule(replica, job_id, body)))
+            return json_response(schedule_answer(await patch_schedule(request, job_id, body)))
         if job.spec is UNREADABLE:
             detail = (
                 "Another version of the coordinator wrote this job; this one cannot read it, and would overwrite it."
             )
             raise Conflict("invalid_state", detail, state=job.state)
+        if job.spec.sealed is not None:
+            raise sealed_away(job.spec)
         asked = asked or decode(body, EditBody)
         run_at, delay_ms = new_start_of(asked)
         edited, due_in_ms = await replica.store.jobs.edit(

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import (
     EnqueueQuery,
@@ -17,7 +17,9 @@ from coordinator.api.job_bodies import (
     start_of,
 )
 from coordinator.api.listing import named, read_page
+from coordinator.api.permissions import hold_to, queues_of
 from coordinator.api.reading import decode, decode_query
+from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
 from coordinator.domain.durability import asking
@@ -40,6 +42,7 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
     replica = replica_of(request)
     asked = decode(body, NewJobBody)
     spec = await spec_asked(replica.directory, asked)
+    hold_to(grant_of(request), queues_of(spec))
     idempotency = request_of(request.headers.get("idempotency-key"), body)
     if asked.is_rule:
         schedule = schedule_of(asked, spec)
@@ -62,14 +65,15 @@ async def list_jobs(request: Request) -> Response[bytes]:
     # `error~=text` reads as what it does, and a URL takes the tilde for a part of the name.
     given = {name.removesuffix("~"): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
-    store = replica_of(request).store
+    store, redaction = replica_of(request).store, redaction_of(request)
     if query.unique is not None:
-        return json_response({"items": [job_answer(job) for job in await _by_handle(store, query)], "cursor": None})
+        found = [redaction.job(job_answer(job)) for job in await _by_handle(store, query)]
+        return json_response({"items": found, "cursor": None})
     chosen = await named(store, selection_of(query))
     if chosen is None:
         return json_response({"items": [], "cursor": None})
     jobs, after = await read_page(store, chosen, query.limit, query.cursor)
-    return json_response({"items": [job_answer(job) for job in jobs], "cursor": after})
+    return json_response({"items": [redaction.job(job_answer(job)) for job in jobs], "cursor": after})
 
 
 async def _by_handle(store: Store, query: ListQuery) -> list[Job]:

@@ -17,6 +17,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from coordinator import __version__
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request
+from coordinator.api.cookies import PLAIN_NAME, SECURE_NAME
 from coordinator.api.job_bodies import IDEMPOTENCY_KEY_LIMIT
 from coordinator.api.operations import OPERATIONS, Operation, Problem, Shape
 
@@ -33,6 +34,21 @@ _REPLAYED: Document = {
     "description": "Set if the same request was answered so before.",
     "schema": {"type": "string", "const": "true"},
 }
+_SECURITY: Document = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "cookieAuth": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SECURE_NAME,
+        "description": f"A session of the dashboard; `{PLAIN_NAME}` on loopback without TLS. For pages of this origin.",
+    },
+}
+_WHOLE: Document = {"schema": {"type": "integer", "minimum": 0}}
+_LATER: Document = {"Retry-After": {"description": "Seconds until it may pass."} | _WHOLE}
+_RATES: Document = {f"RateLimit-{name}": _WHOLE for name in ("Limit", "Remaining", "Reset")}
+_HEADERS: dict[int, Document] = {429: _LATER | _RATES, 503: _LATER}
+"""Of refusals by their status; the rates are told with the code `rate_limited`, and not with `queue_full`."""
+
 _REF = "#/components/schemas/{name}"
 
 
@@ -61,7 +77,7 @@ def document(routes: Iterable[BaseRoute]) -> Document:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": _SECURITY,
         },
     }
 
@@ -105,19 +121,20 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
             *([_IDEMPOTENCY_KEY] if told.takes_key else ()),
         ],
         "responses": {str(status): _answer(status, told, schemas) for status in told.answers},
-        "security": [] if handler.opt.get("public") else [{"bearer": []}],
+        "security": [] if handler.opt.get("public") else [{"bearer": []}, {"cookieAuth": []}],
     }
     if told.replays:
         described["responses"][str(told.replays)]["headers"] = {"Idempotency-Replayed": _REPLAYED}
     if told.body:
         content = {"application/json": {"schema": schemas.of(told.bodies)}}
         described["requestBody"] = {"required": told.has_to_have_body, "content": content}
-    # A parameter that the route does not take is refused by each.
-    refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403))}
+    # A parameter that the route does not take is refused by each, and who comes too often by each that wants a token.
+    refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403, 429))}
     described["responses"] |= {
         str(status): {
             "description": "Refused, and why.",
             "content": {"application/problem+json": {"schema": schemas.of([Problem])}},
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
         }
         for status in sorted(refused)
     }

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from coordinator.api.answer_shapes import (
+    AuditPage,
     BatchShape,
     BulkShape,
     HealthShape,
     JobPage,
     KeyPage,
     KeyShape,
+    NewTokenShape,
     PassShape,
     PingShape,
     PreviewShape,
@@ -27,6 +29,7 @@ from coordinator.api.answer_shapes import (
     RosterShape,
     SchedulePage,
     SyncShape,
+    TokenList,
     WorkerList,
     WorkerShape,
 )
@@ -57,7 +60,9 @@ from coordinator.api.receipts import ReceiptsBody
 from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
+from coordinator.api.session_bodies import SessionAnswer, SessionBody
 from coordinator.api.sync import SyncBody
+from coordinator.api.tokens import TokenBody
 from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 from coordinator.domain.receipt import STATUSES
@@ -212,6 +217,15 @@ OPERATIONS = {
     ),
     "ping_worker": Operation({200: [PingShape]}, refuses=(404, 415, 422, 503), path="/worker/{name}/ping"),
     "delete_worker": Operation({204: []}, refuses=(404, 422, 503)),
+    "list_tokens": Operation({200: [TokenList]}, refuses=(503,)),
+    "make_token": Operation({201: [NewTokenShape]}, body=TokenBody, refuses=(400, 409, 413, 415, 422, 503)),
+    "revoke_token": Operation({204: []}, refuses=(404, 409, 503)),
+    "list_audit": Operation({200: [AuditPage]}, query=CursorQuery, refuses=(422, 503)),
+    "open_session": Operation(
+        {201: [SessionAnswer]}, body=SessionBody, refuses=(400, 401, 403, 413, 415, 422, 429, 503)
+    ),
+    "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
+    "close_session": Operation({204: []}, refuses=(503,)),
     "health": Operation({200: [HealthShape]}),
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: [RosterShape]}, refuses=(503,)),

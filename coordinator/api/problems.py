@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 
 from coordinator.api.context import Request
 from coordinator.api.reading import BODY_LIMIT_BYTES
-from coordinator.errors import Refusal, StoreUnavailable, TooLarge, Unauthenticated
+from coordinator.errors import RateLimited, Refusal, StoreUnavailable, TooLarge, TooMany, Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +19,11 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 def refuse(_: Request, refusal: Refusal) -> Response[bytes]:
     """A refusal of ours knows its own status and code."""
     headers = {}
-    if isinstance(refusal, StoreUnavailable):
+    if isinstance(refusal, StoreUnavailable | TooMany):
         headers["Retry-After"] = str(refusal.retry_after_s)
+    if isinstance(refusal, RateLimited):
+        told = {"Limit": refusal.limit, "Remaining": 0, "Reset": refusal.retry_after_s}
+        headers |= {f"RateLimit-{name}": str(value) for name, value in told.items()}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     body = {"title": refusal.title, "status": refusal.status, "code": refusal.code, "detail": refusal.detail}

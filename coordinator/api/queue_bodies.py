@@ -10,6 +10,7 @@ from coordinator.api.reading import Body, Duration
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.queue import (
     CIRCUIT_DEFAULT,
+    MAX_WAITING_DEFAULT,
     PRESETS,
     Circuit,
     FinalState,
@@ -23,6 +24,10 @@ from coordinator.domain.retry import ATTEMPTS_LIMIT
 from coordinator.errors import Invalid, joined
 
 RATE_PERIOD_MOST_MS = 86_400_000
+
+
+MAX_WAITING_MOST = 100_000_000
+"""More than any Redis holds: a job that waits takes 670 bytes."""
 
 
 class RateBody(Body):
@@ -61,6 +66,7 @@ class QueueBody(Body):
     rate: RateBody | None = None
     per_key: KeyLimitsBody | None = None
     preset: str | None = None
+    max_waiting: Annotated[int, Meta(ge=1, le=MAX_WAITING_MOST)] = MAX_WAITING_DEFAULT
     paused: bool | None = None
     circuit: CircuitBody | UnsetType | None = UNSET
     defaults: DefaultsBody | None = None
@@ -73,6 +79,7 @@ def queue_settings_of(body: QueueBody) -> QueueSettings:
         concurrency=body.concurrency,
         rate=_rate(body.rate, "rate"),
         per_key=_key_limits(body),
+        max_waiting=body.max_waiting,
         circuit=_circuit(body.circuit),
         defaults=_defaults(body.defaults or DefaultsBody()),
         paused=body.paused,

@@ -4,7 +4,7 @@ from litestar import Response, delete, get, post, put
 from litestar.params import FromPath, RawBody
 
 from coordinator.api.answers import json_response
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.reading import check_name, decode
 from coordinator.api.setting_answers import queue_answer
@@ -15,9 +15,10 @@ from coordinator.errors import Conflict, NotFound
 
 @get("/queue")
 async def list_queues(request: Request) -> Response[bytes]:
-    """Every queue that ever had a job or settings."""
-    queues = replica_of(request).store.queues
-    return json_response({"items": [queue_answer(await queues.read(name)) for name in await queues.names()]})
+    """Every queue that ever had a job or settings; of those that the token is for."""
+    queues, grant = replica_of(request).store.queues, grant_of(request)
+    names = [name for name in await queues.names() if grant.covers(name)]
+    return json_response({"items": [queue_answer(await queues.read(name)) for name in names]})
 
 
 @get("/queue/{name:str}")

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
@@ -10,13 +12,15 @@ from litestar.params import FromPath, RawBody
 from msgspec import Meta, Raw
 
 from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, json_response, refused_item
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, receipt_token_of, replica_of
 from coordinator.api.job_bodies import DurabilityQuery
+from coordinator.api.permissions import check_scope, hold_to_job
 from coordinator.api.reading import Body, check_nesting, decode, decode_query
 from coordinator.domain.durability import asking
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES
-from coordinator.domain.receipt import Heartbeat, parse_heartbeat, parse_receipt
+from coordinator.domain.receipt import Heartbeat, Receipt, parse_heartbeat, parse_receipt
+from coordinator.domain.receipt_token import Fence
 from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal, StoreUnavailable
 from coordinator.store.jobs import Beaten, Settled, job_not_found
@@ -37,29 +41,31 @@ class ReceiptsBody(Body):
 async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """End the attempt that the receipt names, or the current one."""
     with asking(decode_query(request.query_params, DurabilityQuery).durability):
-        return json_response(await _receive(replica_of(request), job_id, body))
+        return json_response(await _receive(request, job_id, body))
 
 
 @post("/receipt", status_code=200, request_max_body_size=RECEIPTS_LIMIT_BYTES)
 async def receive_receipts(request: Request, body: RawBody) -> Response[bytes]:
     """End many attempts. Each item is answered by itself; 503 is of all, and all may be sent again."""
-    replica = replica_of(request)
-    asked = decode(body, ReceiptsBody)
+    with _letting_in(request):
+        asked = decode(body, ReceiptsBody)
     with asking(decode_query(request.query_params, DurabilityQuery).durability):
-        items = await asyncio.gather(*(_receive_item(replica, raw, at) for at, raw in enumerate(asked.receipts)))
+        items = await asyncio.gather(*(_receive_item(request, raw, at) for at, raw in enumerate(asked.receipts)))
     return json_response({"items": items})
 
 
 @post("/job/{job_id:str}/heartbeat", status_code=200)
 async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """A function goes on: how far it is, and whether it needs longer. The answer tells whether it is to stop."""
-    return json_response(await _heed_heartbeat(replica_of(request), job_id, parse_heartbeat(body, _now())))
+    with _letting_in(request):
+        heartbeat = parse_heartbeat(body, _now())
+    return json_response(await _heed_heartbeat(request, job_id, heartbeat))
 
 
-async def _receive_item(replica: Replica, raw: Raw, at: int) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
+async def _receive_item(request: Request, raw: Raw, at: int) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
     job_id, body = _parts(raw, at)
     try:
-        return await _receive(replica, job_id, body)
+        return await _receive(request, job_id, body)
     except StoreUnavailable:
         raise
     except Refusal as refusal:
@@ -76,13 +82,16 @@ def _parts(raw: Raw, at: int) -> tuple[str, bytes]:
     return job_id, msgspec.json.encode(fields)
 
 
-async def _receive(replica: Replica, job_id: str, body: bytes) -> ReceiptAnswer | HeartbeatAnswer:
-    receipt = parse_receipt(body, _now())
-    check_nesting(body)
+async def _receive(request: Request, job_id: str, body: bytes) -> ReceiptAnswer | HeartbeatAnswer:
+    replica = replica_of(request)
+    with _letting_in(request):
+        receipt = parse_receipt(body, _now())
+        check_nesting(body)
     if isinstance(receipt, Heartbeat):
-        return await _heed_heartbeat(replica, job_id, receipt)
+        return await _heed_heartbeat(request, job_id, receipt)
+    fence = await _fence(request, job_id, receipt)
     try:
-        settled = await replica.settler.receive(job_id, receipt)
+        settled = await replica.settler.receive(job_id, receipt.ending, fence)
     except NotFound:
         settled = Settled("job_not_found", "")
     match settled.reply:
@@ -98,9 +107,11 @@ async def _receive(replica: Replica, job_id: str, body: bytes) -> ReceiptAnswer 
     raise await _refused(replica, job_id, settled.reply, "this receipt is logged and changes nothing")
 
 
-async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+async def _heed_heartbeat(request: Request, job_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+    replica = replica_of(request)
+    fence = await _fence(request, job_id, heartbeat)
     try:
-        beaten = await replica.settler.beat(job_id, heartbeat)
+        beaten = await replica.settler.beat(job_id, heartbeat.beat, fence)
     except NotFound:
         beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
     if beaten.reply != "ok":
@@ -109,6 +120,32 @@ async def _heed_heartbeat(replica: Replica, job_id: str, heartbeat: Heartbeat) -
     return HeartbeatAnswer(
         id=job_id, state=beaten.state, accepted=True, cancel_requested=beaten.cancel_requested, deadline=deadline
     )
+
+
+@contextmanager
+def _letting_in(request: Request) -> Iterator[None]:
+    """Who shows no right to report is not told what is wrong with the report."""
+    try:
+        yield
+    except Refusal:
+        if receipt_token_of(request) is None:
+            check_scope(grant_of(request), "receipt")
+        raise
+
+
+async def _fence(request: Request, job_id: str, said: Receipt | Heartbeat) -> Fence:
+    """The attempt that is meant, by who may say so: the token of its call, or one of the API with the scope `receipt`.
+
+    Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`.
+    """
+    replica = replica_of(request)
+    token = said.token or receipt_token_of(request)
+    if token is not None:
+        return await replica.receipt_tokens.verified(token, job_id)
+    grant = grant_of(request)
+    check_scope(grant, "receipt")
+    await hold_to_job(replica, grant, job_id)
+    return Fence(said.attempt)
 
 
 async def _refused(replica: Replica, job_id: str, reply: str, effect: str) -> Refusal:

@@ -8,16 +8,18 @@ from litestar.params import FromPath, RawBody
 from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
 from coordinator.api.bulk import cancel_runs
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import NewJobBody
+from coordinator.api.permissions import hold_to, hold_to_job, queues_of
 from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
+from coordinator.api.redaction import redaction_of
 from coordinator.api.rule_bodies import PreviewBody, rule_of
 from coordinator.api.schedule_bodies import patched_body, schedule_of
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant, parse_instant
 from coordinator.domain.recurrence import ticks_after
 from coordinator.domain.schedule import Schedule, anchored_rule
-from coordinator.engine.replica import Replica
+from coordinator.engine.intake import sealed_away
 from coordinator.engine.schedules import paused, resumed
 from coordinator.store.schedules import StoredSchedule
 
@@ -30,10 +32,14 @@ class DeleteQuery(Body):
 
 @get("/schedule")
 async def list_schedules(request: Request) -> Response[bytes]:
-    """A page of schedules, the oldest first."""
+    """A page of schedules, the oldest first. One with those left out that the token is not for may be short."""
     query = decode_query(request.query_params, CursorQuery)
+    grant = grant_of(request)
     found, after = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
-    return json_response({"items": [schedule_answer(stored) for stored in found], "cursor": after})
+    redaction = redaction_of(request)
+    seen = (stored for stored in found if grant.covers(stored.schedule.spec.queue))
+    items = [redaction.schedule(schedule_answer(stored)) for stored in seen]
+    return json_response({"items": items, "cursor": after})
 
 
 @get("/schedule/{schedule_id:str}")
@@ -48,6 +54,9 @@ async def put_schedule(request: Request, schedule_id: FromPath[str], body: RawBo
     replica = replica_of(request)
     asked = decode(body, NewJobBody)
     schedule = schedule_of(asked, await spec_asked(replica.directory, asked))
+    grant = grant_of(request)
+    hold_to(grant, queues_of(schedule.spec))
+    await hold_to_job(replica, grant, schedule_id)
     if shard_of_id(schedule_id) is not None:
         return json_response(schedule_answer(await replica.schedules.rewrite(schedule_id, schedule)))
     stored, is_new = await replica.schedules.declare(checked_name(schedule_id), schedule)
@@ -57,7 +66,7 @@ async def put_schedule(request: Request, schedule_id: FromPath[str], body: RawBo
 @patch("/schedule/{schedule_id:str}", status_code=200)
 async def edit_schedule(request: Request, schedule_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """Change some fields of a schedule. A changed rule counts from now."""
-    return json_response(schedule_answer(await patch_schedule(replica_of(request), schedule_id, body)))
+    return json_response(schedule_answer(await patch_schedule(request, schedule_id, body)))
 
 
 @delete("/schedule/{schedule_id:str}", status_code=200)
@@ -100,6 +109,8 @@ async def trigger_schedule(request: Request, schedule_id: FromPath[str]) -> Resp
     """Make a run now, whatever the rule says, also of a schedule that is paused or has ended. The answer is the job."""
     replica = replica_of(request)
     stored = await replica.schedules.find(schedule_id)
+    if stored.schedule.spec.sealed is not None:
+        raise sealed_away(stored.schedule.spec)
     taken = await replica.schedules.trigger(stored)
     job = taken.job or await replica.store.jobs.read(taken.id)
     return json_response(job_answer(job), 201, {"Location": f"/job/{taken.id}"})
@@ -117,13 +128,18 @@ async def preview_schedule(request: Request, body: RawBody) -> Response[bytes]:
     return json_response(answer | {"nextRuns": [format_instant(tick) for tick in ticks]})
 
 
-async def patch_schedule(replica: Replica, id_or_name: str, body: bytes) -> StoredSchedule:
-    """Change a schedule as the body says. Raises `NotFound`, `BadRequest`, `Invalid`."""
+async def patch_schedule(request: Request, id_or_name: str, body: bytes) -> StoredSchedule:
+    """Change a schedule as the body says. Raises `NotFound`, `BadRequest`, `Invalid`, `Forbidden`."""
+    replica = replica_of(request)
     known = await replica.schedules.resolve(id_or_name)
 
     async def patched(before: Schedule) -> Schedule:
+        if before.spec.sealed is not None:
+            raise sealed_away(before.spec)
         asked = patched_body(before, body)
-        return schedule_of(asked, await spec_asked(replica.directory, asked))
+        changed = schedule_of(asked, await spec_asked(replica.directory, asked))
+        hold_to(grant_of(request), queues_of(changed.spec))
+        return changed
 
     return await replica.schedules.edit(known, patched)
 

@@ -25,6 +25,7 @@ def queue_answer(view: QueueView) -> dict[str, object]:
         "concurrency": settings.concurrency,
         "rate": _rate_answer(settings.rate),
         "perKey": {"concurrency": settings.per_key.concurrency, "rate": _rate_answer(settings.per_key.rate)},
+        "maxWaiting": settings.max_waiting,
         "circuit": None if circuit is None else {"failures": circuit.failures, "openMs": circuit.open_ms},
         "circuits": [
             {"worker": found.worker, "failures": found.failures, "openUntil": format_instant(found.open_until)}

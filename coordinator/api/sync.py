@@ -11,14 +11,14 @@ from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
 from coordinator.api.asking import spec_asked
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, egress_of, replica_of, takes_literals
 from coordinator.api.job_bodies import DryRunQuery, NewJobBody
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import QUEUE_NAME, Body, decode, decode_query
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.schedules import checked_name
-from coordinator.api.worker_bodies import WorkerBody, worker_of
+from coordinator.api.worker_bodies import WorkerBody, check_places, worker_of
 from coordinator.api.workers import checked_worker
 from coordinator.domain.queue import QueueDefaults, QueueSettings
 from coordinator.domain.schedule import Schedule
@@ -77,9 +77,18 @@ async def sync_all(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, SyncBody)
-    workers = _read(asked.workers, "workers", checked_worker, lambda body: replace(worker_of(body), owner=asked.owner))
+    literals = takes_literals(request)
+    workers = _read(
+        asked.workers,
+        "workers",
+        checked_worker,
+        lambda body: replace(worker_of(body, takes_literals=literals), owner=asked.owner),
+    )
     queues = _read(
         asked.queues, "queues", checked_queue, lambda body: replace(queue_settings_of(body), owner=asked.owner)
+    )
+    await check_places(
+        egress_of(request), {f"workers.{name}.url": found.url for name, found in (workers or {}).items()}
     )
     schedules = await _schedules(asked, _Declared(asked.owner, workers, queues, replica.directory))
     plans = await sync(replica, Declaration(asked.owner, workers, queues, schedules), is_dry=is_dry)

@@ -1,6 +1,7 @@
 """What is asked for with `PUT /worker/:name`."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Meta
 from coordinator.api.job_bodies import TIMEOUT_LEAST_MS, TIMEOUT_MOST_MS
 from coordinator.api.reading import Body, Duration, QueueName
 from coordinator.calling.auth import SIGNING_HEADERS, missing_extra
+from coordinator.calling.egress import EgressGuard
 from coordinator.calling.references import is_reference, reference_problem, resolved
 from coordinator.calling.request import RESERVED_HEADERS
 from coordinator.calling.signing import secret_problem
@@ -20,6 +22,11 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}", re.ASCII)
 HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,8192}", re.ASCII)
 TOKEN = re.compile(r"[\x21-\x7e]{1,8192}", re.ASCII)
 AWS_NAME = re.compile(r"[a-z0-9-]{1,64}", re.ASCII)
+_SECRET_HEADER = re.compile(
+    r"authorization|cookie|token|secret|key|password|passwd|credential|bypass|signature|session", re.IGNORECASE
+)
+"""Names of headers that say that what they carry opens a door."""
+
 HIDDEN = "[hidden]"
 """Stands in an answer for a secret, and for a header's value, which may be one."""
 
@@ -81,8 +88,8 @@ class WorkerBody(Body):
     batch: BatchingBody | None = None
 
 
-def worker_of(body: WorkerBody) -> Worker:
-    """The worker that the body asks for."""
+def worker_of(body: WorkerBody, *, takes_literals: bool) -> Worker:
+    """The worker that the body asks for. Without `takes_literals` its secrets are references."""
     if problem := url_problem(body.url):
         raise Invalid("url", problem)
     for name, value in body.headers.items():
@@ -90,6 +97,8 @@ def worker_of(body: WorkerBody) -> Worker:
     _check_secrets(body)
     auth = None if body.auth is None else _auth_of(body.auth, body)
     timeout, batch = body.timeout, body.batch
+    if not takes_literals:
+        _refuse_literals(body)
     return Worker(
         url=body.url,
         ack=body.ack,
@@ -103,6 +112,33 @@ def worker_of(body: WorkerBody) -> Worker:
         auth=auth,
         batch=None if batch is None else Batching(batch.size, _window_ms(batch)),
     )
+
+
+async def check_places(guard: EgressGuard, urls: Mapping[str, str]) -> None:
+    """Whether workers may be where these URLs lead; by field. Raises `Invalid` for the first that may not."""
+    problems = await guard.problems(urls.values())
+    for path, url in urls.items():
+        if problem := problems.get(url):
+            raise Invalid(path, problem)
+
+
+def _refuse_literals(body: WorkerBody) -> None:
+    """Refuse what would stand readable in Redis."""
+    given = [("secret", body.secret), ("previousSecret", body.previous_secret)]
+    given += [(f"headers.{name}", value) for name, value in body.headers.items() if _SECRET_HEADER.search(name)]
+    match body.auth:
+        case BearerBody(token=token):
+            given.append(("auth.token", token))
+        case AwsSigV4Body():
+            given += [
+                ("auth.accessKeyId", body.auth.access_key_id),
+                ("auth.secretAccessKey", body.auth.secret_access_key),
+            ]
+            given.append(("auth.sessionToken", body.auth.session_token))
+    for path, value in given:
+        if value is not None and not is_reference(value):
+            remedy = "set COORDINATOR_KEYS, which has it sealed, or give env:NAME"
+            raise Invalid(path, f"would stand readable in Redis; {remedy}")
 
 
 def _window_ms(batch: BatchingBody) -> int:

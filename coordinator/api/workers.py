@@ -7,10 +7,10 @@ from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
-from coordinator.api.context import Request, replica_of
+from coordinator.api.context import Request, egress_of, replica_of, takes_literals
 from coordinator.api.reading import NAME, decode
 from coordinator.api.setting_answers import ping_answer, worker_answer
-from coordinator.api.worker_bodies import WorkerBody, worker_of
+from coordinator.api.worker_bodies import WorkerBody, check_places, worker_of
 from coordinator.domain.worker import ENTRY_POINT
 from coordinator.engine.replica import DIRECTORY_CHANGED
 from coordinator.errors import Invalid, NotFound
@@ -38,8 +38,10 @@ async def put_worker(request: Request, name: FromPath[str], body: RawBody) -> Re
     """Register a worker, or replace it: 201 if it is new, else 200. All replicas know within a second."""
     replica = replica_of(request)
     name = checked_worker(name)
+    worker = worker_of(decode(body, WorkerBody), takes_literals=takes_literals(request))
+    await check_places(egress_of(request), {"url": worker.url})
     before = (await replica.store.workers.read_all()).get(name)
-    worker = replace(worker_of(decode(body, WorkerBody)), owner=before.owner if before else None)
+    worker = replace(worker, owner=before.owner if before else None)
     is_new = await replica.store.workers.put(name, worker)
     replica.tell(DIRECTORY_CHANGED)
     return json_response(worker_answer(name, worker), 201 if is_new else 200)

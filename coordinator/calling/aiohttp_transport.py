@@ -13,16 +13,20 @@ sends again. It cannot tell whether a POST on a connection that broke was read, 
 sent. `KEEPALIVE_S` keeps that from happening to connections that a server closes for being idle.
 """
 
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from http import HTTPStatus
 
 import aiohttp
+import aiohttp.abc
 import httpx
 import yarl
 
+from coordinator.calling.egress import EgressGuard
 from coordinator.calling.transport import CONNECT_TIMEOUT_S, KEEPALIVE_S
+from coordinator.calling.worker_url import target, target_at
 
 DNS_CACHE_S = 10
 FIELD_LIMIT_BYTES = 64 * 1024
@@ -35,21 +39,27 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     aiohttp fills in `accept`, `accept-encoding`, `content-type` and `user-agent` where there is none; to keep it from
     that costs time in every call, so the caller sends all four. Of the time-outs in the request's extensions only
     `connect` counts: how long an answer may take in all is for the caller to bound.
+
+    aiohttp asks its resolver for no address that is a URL's host already, so these are judged when the URL is read; and
+    keeps answers by host and port only, although http may be refused where https is not, so each has its own session.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, guard: EgressGuard, tls: ssl.SSLContext) -> None:
         """`tls` is used for every https URL."""
+        self._guard = guard
         self._tls = tls
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._target = lru_cache(maxsize=1024)(self._judged_target)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request; the answer's headers are in, its body is still to be read."""
-        session = self._session or self._open()
+        url = self._target(str(request.url))
+        session = self._sessions.get(url.scheme) or self._open(url.scheme)
         connect_s = request.extensions.get("timeout", {}).get("connect", CONNECT_TIMEOUT_S)
         try:
             answer = await session.request(
                 request.method,
-                _target(str(request.url)),
+                url,
                 headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=await request.aread(),
                 allow_redirects=False,
@@ -65,27 +75,60 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections, those in use as well."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _judged_target(self, url: str) -> yarl.URL:
+        """The URL for aiohttp. What is refused is judged again the next time. Raises `EgressRefused`."""
+        self._guard.check(target_at(httpx.URL(url)))
+        # `encoded`, because httpx has quoted it already: the function gets the same path by either transport.
+        return yarl.URL(url, encoded=True)
+
+    def _open(self, scheme: str) -> aiohttp.ClientSession:
         # Not in __init__: a session belongs to the loop that runs when it is made.
         connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=KEEPALIVE_S,
             ssl=self._tls,
             ttl_dns_cache=DNS_CACHE_S,
-            # Not aiodns, which aiohttp would take if it were there: names are to mean what they mean to httpx.
-            resolver=aiohttp.ThreadedResolver(),
+            resolver=_JudgingResolver(self._guard, scheme),
         )
-        self._session = aiohttp.ClientSession(
+        self._sessions[scheme] = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             max_field_size=FIELD_LIMIT_BYTES,
         )
-        return self._session
+        return self._sessions[scheme]
+
+
+class _JudgingResolver(aiohttp.abc.AbstractResolver):
+    """Gives aiohttp addresses that were judged, and nothing that would have to be looked up again."""
+
+    def __init__(self, guard: EgressGuard, scheme: str) -> None:
+        self._guard = guard
+        self._scheme = scheme
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """The addresses, in the system's order. Raises `EgressRefused`, `OSError`."""
+        del family
+        return [
+            aiohttp.abc.ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in await self._guard.addresses(target(self._scheme, host, port))
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 class _Body(httpx.AsyncByteStream):
@@ -121,12 +164,6 @@ def _httpx_error(why: aiohttp.ClientError) -> httpx.HTTPError:
             return httpx.RemoteProtocolError(str(why))
         case _:
             return httpx.ReadError(str(why))
-
-
-@lru_cache(maxsize=1024)
-def _target(url: str) -> yarl.URL:
-    # `encoded`, because httpx has quoted it already: the function gets the same path by either transport.
-    return yarl.URL(url, encoded=True)
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from coordinator.calling.references import all_resolved, resolved
 from coordinator.calling.signing import sign
 from coordinator.calling.transport import CONNECT_TIMEOUT_S
 from coordinator.calling.unsendable import Unsendable
+from coordinator.calling.worker_url import parsed
 from coordinator.domain.worker import Ack, Auth
 
 RESERVED_HEADERS = frozenset(
@@ -26,7 +27,6 @@ RESERVED_HEADERS = frozenset(
 
 _EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 
 
@@ -53,7 +53,7 @@ class Call:
 
 def request_of(call: Call, sent_at: int) -> httpx.Request:
     """The request of a call that is sent now (`sent_at`, Unix seconds). Raises `Unsendable`."""
-    url = _target(call.url)
+    url = parsed(call.url)
     if not _HEADER_VALUE.fullmatch(call.message_id + (call.idempotency_key or "")):
         raise Unsendable("InvalidHeader", "The job's id cannot be sent as a header: printable ASCII only.")
     headers = [
@@ -78,25 +78,6 @@ def _signature(call: Call, sent_at: int) -> str:
         return sign(all_resolved(call.secrets), call.message_id, sent_at, call.body)
     except ValueError as why:
         raise Unsendable("InvalidSecret", f"The worker's secret {why}.") from None
-
-
-@lru_cache(maxsize=1024)
-def _target(url: str) -> httpx.URL:
-    """The URL, read once per worker. Its text is not repeated in the error: it may carry a key."""
-    try:
-        target = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError) as why:
-        raise Unsendable("InvalidURL", f"The worker's URL cannot be read: {why}") from None
-    if target.scheme not in ("http", "https") or not target.host:
-        raise Unsendable("InvalidURL", "The worker's URL must begin with https:// or http:// and name a host.")
-    if target.userinfo:
-        raise Unsendable("InvalidURL", "The worker's URL has a user or password; use an authorization header.")
-    # The rest would come out of the resolver as errors that say nothing.
-    if target.port is not None and not 0 < target.port < 65_536:
-        raise Unsendable("InvalidURL", "The port of the worker's URL is not between 1 and 65535.")
-    if not _HOST.fullmatch(target.raw_host):
-        raise Unsendable("InvalidURL", "The host of the worker's URL is neither a name nor an address.")
-    return target
 
 
 @lru_cache(maxsize=1024)

@@ -1,13 +1,14 @@
-"""How connections are opened: over aiohttp where it is installed (the extra `fast`), else as httpx does it.
+"""How connections are opened: over aiohttp where it is installed (the extra `fast`), else over httpcore, as httpx does.
 
 Both speak httpx's transport interface, so that a caller cannot tell them apart and tests may bring their own.
-httpx's own pool is walked through for every request and costs several times the CPU (most of all with many
+httpcore's pool is walked through for every request and costs several times the CPU (most of all with many
 connections at once), which makes it the fallback and not the rule.
 
 What both promise:
 
 - Exceptions tell "surely not sent" (`ConnectError`, `ConnectTimeout`) from "may have been sent" (all else): the
   first is a failed attempt, the second may be a function that runs.
+- Nothing is connected to but an address that `egress.py` has judged; what it refuses raises `Unsendable`.
 - Nothing is sent twice: no redirects, no retries.
 - Nothing comes from the environment (proxies, netrc), no cookies are kept, nothing is decompressed: 97 kB of gzip
   can be 100 MB.
@@ -18,6 +19,8 @@ import ssl
 from functools import cache
 
 import httpx
+
+from coordinator.calling.egress import EgressGuard
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -32,29 +35,27 @@ handshake, which is cheap beside a lost quarter of an hour.
 """
 
 KEEPALIVE_CONNECTIONS_LIMIT = 256
-"""For httpx's own pool, whose cost grows with what it holds."""
+"""For httpcore's pool, whose cost grows with what it holds."""
 
 
-def open_transport(context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
+def open_transport(guard: EgressGuard, context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
     """The fastest transport that is installed. It opens no connection before the first call.
 
-    `context` says which certificates are trusted; by default the public roots that come with httpx.
+    `guard` judges each connection; `context` says which certificates are trusted, by default the public roots that come
+    with httpx.
     """
     try:
         from coordinator.calling.aiohttp_transport import AiohttpTransport  # noqa: PLC0415 - an extra, may be absent
     except ImportError:
-        return open_httpx_transport(context)
-    return AiohttpTransport(context or public_roots())
+        return open_httpcore_transport(guard, context)
+    return AiohttpTransport(guard, context or public_roots())
 
 
-def open_httpx_transport(context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
+def open_httpcore_transport(guard: EgressGuard, context: ssl.SSLContext | None = None) -> httpx.AsyncBaseTransport:
     """The transport that needs nothing beside httpx."""
-    limits = httpx.Limits(
-        max_connections=None,
-        max_keepalive_connections=KEEPALIVE_CONNECTIONS_LIMIT,
-        keepalive_expiry=KEEPALIVE_S,
-    )
-    return httpx.AsyncHTTPTransport(verify=context or public_roots(), limits=limits, trust_env=False)
+    from coordinator.calling.httpcore_transport import HttpcoreTransport  # noqa: PLC0415 - it needs what is above
+
+    return HttpcoreTransport(guard, context or public_roots())
 
 
 @cache

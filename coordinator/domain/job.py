@@ -38,7 +38,8 @@ NO_META = msgspec.Raw(b"{}")
 class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What was asked for. `args` and `meta` are the caller's own bytes, passed on as they came.
 
-    `worker` stays the first field: the scripts read it there, and nothing behind it.
+    `worker` stays the first field: the scripts read it there, and nothing behind it. `sealed` is what the store keeps
+    instead of all that is secret; outside of the store, only a spec has it that cannot be opened.
     """
 
     worker: str
@@ -62,6 +63,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     on_failure: "Spec | None" = None
     schedule_id: str | None = None
     scheduled_for: int | None = None
+    sealed: str | None = None
 
 
 UNREADABLE = Spec(worker="", args=msgspec.Raw(b"null"))

@@ -50,10 +50,21 @@ def parse_keyring(text: str) -> Keyring:
     return Keyring(keys)
 
 
+def read_keyring(setting: str) -> Keyring | None:
+    """The keys of the settings, None if there are none. Raises as `parse_keyring` does."""
+    return parse_keyring(setting) if setting else None
+
+
 def hkdf(key: bytes, purpose: str) -> bytes:
     """32 bytes for one purpose, from which neither the key nor those for another purpose can be told."""
     extracted = hmac.digest(bytes(hashlib.sha256().digest_size), key, hashlib.sha256)
     return hmac.digest(extracted, purpose.encode() + b"\x01", hashlib.sha256)
+
+
+def mac(key: bytes, *parts: str) -> str:
+    """The HMAC-SHA256 of parts that hold no line feed, in URL-safe base64: 43 characters."""
+    digest = hmac.digest(key, "\n".join(parts).encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _decoded(text: str) -> bytes:

@@ -57,6 +57,10 @@ RETENTION_DEFAULTS: dict[FinalState, Retention] = {
 }
 
 
+MAX_WAITING_DEFAULT = 1_000_000
+"""Jobs that wait in a queue at the most: who adds more without end fills Redis, and then all queues stand still."""
+
+
 class QueueDefaults(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What a job of the queue has that names none itself, nor does its worker; None is the default of all queues."""
 
@@ -69,7 +73,7 @@ NO_DEFAULTS = QueueDefaults()
 
 
 class QueueSettings(msgspec.Struct, frozen=True):
-    """None means no limit; a state without retention of its own has the default.
+    """None means no limit, and no queue is without `max_waiting`; a state without retention of its own has the default.
 
     `paused` as None leaves a queue as it is, paused or not; so does `owner`, which says with which declaration it came.
     """
@@ -77,6 +81,7 @@ class QueueSettings(msgspec.Struct, frozen=True):
     concurrency: int | None = None
     rate: Rate | None = None
     per_key: KeyLimits = KeyLimits()
+    max_waiting: int = MAX_WAITING_DEFAULT
     circuit: Circuit | None = CIRCUIT_DEFAULT
     defaults: QueueDefaults = NO_DEFAULTS
     paused: bool | None = None

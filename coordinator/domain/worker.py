@@ -55,7 +55,8 @@ class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
 
     Calls are signed with `secret`, and while it is being replaced with `previous_secret` too. What may be secret may be
     `env:NAME` instead, a variable of each replica. `owner` says with which declaration it came. One that is
-    `unreadable` was written by another version, in words that this one does not know, and is not called.
+    `unreadable` was written by another version, in words that this one does not know, or is sealed with the key
+    `lost_key`, which is missing; it is not called.
     """
 
     url: str
@@ -69,6 +70,7 @@ class Worker(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     batch: Batching | None = None
     auth: Auth | None = None
     unreadable: bool = False
+    lost_key: str | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:

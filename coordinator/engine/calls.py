@@ -1,7 +1,8 @@
 """What a worker is sent for an attempt, for several at once, or for none."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -11,7 +12,14 @@ from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import JsonBytes
 from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from coordinator.domain.worker import Worker
-from coordinator.engine.settler import token_of
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where functions report: at this URL, each with the token of its attempt."""
+
+    url: str
+    token_of: Callable[[Attempt], str]
 
 
 class CallBody(msgspec.Struct, rename="camel"):
@@ -45,12 +53,12 @@ class JointCallBody(msgspec.Struct, rename="camel"):
 _encoder = msgspec.json.Encoder()
 
 
-def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
+def call_for(attempt: Attempt, worker: Worker, desk: Desk) -> Call:
     """The call of an attempt."""
     return Call(
         url=worker.url,
         headers=worker.headers,
-        body=_encoder.encode(_body_of(attempt, own_url)),
+        body=_encoder.encode(_body_of(attempt, desk)),
         message_id=_message_id(attempt),
         idempotency_key=attempt.job_id,
         timeout_s=attempt.spec.timeout_ms / 1000,
@@ -60,7 +68,7 @@ def call_for(attempt: Attempt, worker: Worker, own_url: str) -> Call:
     )
 
 
-def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Call:
+def joint_call(attempts: Sequence[Attempt], worker: Worker, desk: Desk) -> Call:
     """One call for attempts of one worker and lane.
 
     It is as unique as its first attempt's own call would be, and may take as long as any call: each attempt has its own
@@ -72,7 +80,7 @@ def joint_call(attempts: Sequence[Attempt], worker: Worker, own_url: str) -> Cal
         queue=spec.queue,
         key=spec.key,
         deadline=format_instant(max(attempt.deadline_at for attempt in attempts)),
-        jobs=[_body_of(attempt, own_url) for attempt in attempts],
+        jobs=[_body_of(attempt, desk) for attempt in attempts],
     )
     return Call(
         url=worker.url,
@@ -102,7 +110,7 @@ def ping_call(name: str, worker: Worker, timeout_s: float) -> Call:
     )
 
 
-def _body_of(attempt: Attempt, own_url: str) -> CallBody:
+def _body_of(attempt: Attempt, desk: Desk) -> CallBody:
     spec = attempt.spec
     return CallBody(
         job_id=attempt.job_id,
@@ -115,8 +123,8 @@ def _body_of(attempt: Attempt, own_url: str) -> CallBody:
         scheduled_for=format_instant(spec.scheduled_for),
         schedule_id=spec.schedule_id,
         deadline=format_instant(attempt.deadline_at),
-        receipt_url=f"{own_url}/job/{attempt.job_id}/receipt",
-        token=token_of(attempt),
+        receipt_url=f"{desk.url}/job/{attempt.job_id}/receipt",
+        token=desk.token_of(attempt),
         meta=spec.meta,
     )
 
@@ -138,10 +146,25 @@ UNREADABLE_ERROR: JsonBytes = _encoder.encode(
 """The error of an attempt whose job was written by another version, in words that this one does not know."""
 
 
-UNREADABLE_WORKER: JsonBytes = _encoder.encode(
-    {"type": "UnreadableWorker", "message": "This version of the coordinator cannot read the worker; register it anew."}
-)
-"""The error of an attempt whose worker was registered by another version, in words that this one does not know."""
+def sealed_job(key: str) -> JsonBytes:
+    """The error of an attempt whose job is sealed with a key that opens it no more."""
+    message = (
+        f"The job is sealed with the key {key!r}, and this replica cannot open it: "
+        "COORDINATOR_KEYS does not list the key, or what Redis holds was changed."
+    )
+    return _encoder.encode({"type": "SealedJob", "message": message})
+
+
+def unreadable_worker(worker: Worker) -> JsonBytes:
+    """The error of an attempt whose worker cannot be read: it is of another version, or its key is missing."""
+    if worker.lost_key is None:
+        message = "This version of the coordinator cannot read the worker; register it anew."
+        return _encoder.encode({"type": "UnreadableWorker", "message": message})
+    message = (
+        f"The secrets of the worker are sealed with the key {worker.lost_key!r}, and this replica cannot open them: "
+        "list the key in COORDINATOR_KEYS, or register the worker anew."
+    )
+    return _encoder.encode({"type": "SealedWorker", "message": message})
 
 
 def unknown_worker(name: str) -> JsonBytes:

@@ -23,15 +23,16 @@ from functools import partial
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
-from coordinator.domain.receipt import Heartbeat
-from coordinator.engine.calls import UNREADABLE_ERROR, UNREADABLE_WORKER, call_for, unknown_worker
+from coordinator.engine.calls import UNREADABLE_ERROR, Desk, call_for, sealed_job, unknown_worker, unreadable_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.gathering import Gatherer
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
-from coordinator.engine.settler import Settler, token_of
+from coordinator.engine.receipt_tokens import fence_of
+from coordinator.engine.settler import Settler
 from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
+from coordinator.store.sealing import key_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Limits:
     replica: str
     max_calls: int
     lease_ms: int
-    own_url: str
+    desk: Desk
 
 
 class Dispatcher:
@@ -65,7 +66,7 @@ class Dispatcher:
         self._directory = directory
         self._leases = leases
         self._limits = limits
-        self._gatherer = Gatherer(caller, limits.own_url)
+        self._gatherer = Gatherer(caller, limits.desk)
         self._detaching = GroupCommit(self._detach, BATCH_LIMIT)
         self._due: dict[int, float] = {}
         self._claims: dict[int, asyncio.Task[None]] = {}
@@ -244,8 +245,8 @@ class Dispatcher:
     async def _leave(self, shard: int, attempt: Attempt, delivered: Delivered) -> None:
         """Only a receipt or the deadline ends it now; how far it is, and until when, its answer may have told."""
         if delivered.beat is not None:
-            heartbeat = Heartbeat(delivered.beat, token=token_of(attempt))
-            await self._insist(lambda: self._settler.beat(attempt.job_id, heartbeat))
+            beat = delivered.beat
+            await self._insist(lambda: self._settler.beat(attempt.job_id, beat, fence_of(attempt)))
         await self._insist(lambda: self._detaching.submit(shard, (attempt, delivered)))
 
     async def _call(self, shard: int, attempt: Attempt) -> Outcome:
@@ -255,14 +256,16 @@ class Dispatcher:
             return Unsent("the workers could not be read")
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)
+        if attempt.spec.sealed is not None:
+            return Failure(sealed_job(key_of(attempt.spec)))
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
         if worker.unreadable:
-            return Failure(UNREADABLE_WORKER)
+            return Failure(unreadable_worker(worker))
         limit, on_sent = self._leases.limit_of(shard, attempt), partial(self._unsent.discard, _key(attempt))
         if worker.batch:
             return await self._gatherer.call(attempt, worker, limit, on_sent)
-        return await self._caller.call(call_for(attempt, worker, self._limits.own_url), limit, on_sent)
+        return await self._caller.call(call_for(attempt, worker, self._limits.desk), limit, on_sent)
 
     async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it, however long Redis is away: what the function said must not be lost by us."""

@@ -21,7 +21,7 @@ from coordinator.calling.caller import Caller, CallLimit, OnSent
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import Outcome
 from coordinator.domain.worker import Worker
-from coordinator.engine.calls import joint_call
+from coordinator.engine.calls import Desk, joint_call
 
 BYTES_LIMIT = 4 << 20
 """Of the args of a call: Lambda takes 6 MB, Vercel 4.5 MB."""
@@ -48,10 +48,10 @@ class _Group:
 class Gatherer:
     """Collects attempts and calls for them together."""
 
-    def __init__(self, caller: Caller, own_url: str) -> None:
-        """`own_url` is where functions post their receipts."""
+    def __init__(self, caller: Caller, desk: Desk) -> None:
+        """`desk` is where functions post their receipts."""
         self._caller = caller
-        self._own_url = own_url
+        self._desk = desk
         self._open: dict[Lane, _Group] = {}
         self._is_stopping = False
 
@@ -101,7 +101,7 @@ class Gatherer:
     async def _call(self, group: _Group) -> None:
         members = dict(group.members)
         try:
-            call = joint_call([member.attempt for member in members.values()], group.worker, self._own_url)
+            call = joint_call([member.attempt for member in members.values()], group.worker, self._desk)
             outcomes = await self._caller.call_for_many(call, list(members), lambda: _tell(members.values()))
         except Exception as fault:  # noqa: BLE001 - a fault of ours is for each to meet, as it would in a call of its own
             for member in members.values():

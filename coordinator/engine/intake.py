@@ -11,10 +11,14 @@ from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.headroom import Headroom
 from coordinator.engine.outbox import Wake
-from coordinator.errors import Conflict, Invalid, NotFound, Refusal, idempotency_mismatch
+from coordinator.errors import Conflict, Invalid, NotFound, Refusal, TooMany, idempotency_mismatch
 from coordinator.store.jobs import BATCH_LIMIT, Accepted
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
+from coordinator.store.sealing import key_of
+
+_QUEUE_FULL_RETRY_S = 10
+"""A queue that is full is not soon empty, and whoever asks more often only costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class Intake:
     ) -> Intaken:
         """Accept a job, or find the one that stands for it.
 
-        Raises `StoreUnavailable`, `Conflict` (`unique_conflict`; `invalid_state` if its batch has become complete
-        meanwhile) and `Invalid` (`idempotency_mismatch`, `cost_exceeds_burst`).
+        Raises `StoreUnavailable`, `TooMany` (`queue_full`), `Conflict` (`unique_conflict`; `invalid_state` if its batch
+        has become complete meanwhile) and `Invalid` (`idempotency_mismatch`, `cost_exceeds_burst`).
         """
         job_id = self.new_id(spec.queue)
         new = NewJob(job_id, spec, run_at, delay_ms, idempotency)
@@ -147,6 +151,14 @@ def batch_complete() -> Conflict:
     return Conflict("invalid_state", "The batch is complete; jobs can join it before.", state="complete")
 
 
+def sealed_away(spec: Spec) -> Conflict:
+    """The refusal for what would have to be opened first, and cannot be."""
+    key = key_of(spec)
+    return Conflict(
+        "sealed", f"It is sealed with the key {key!r}, which opens it no more or is missing in COORDINATOR_KEYS."
+    )
+
+
 def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
     """Why a job was not accepted. Raises `RuntimeError` for a reply that is no refusal: a fault of ours."""
     match accepted.reply, accepted.told:
@@ -157,6 +169,10 @@ def refusal_of(accepted: Accepted, spec: Spec) -> Refusal:
             most = f"the burst of {burst.decode()} that the queue {spec.queue!r} allows"
             detail = f"{spec.cost:g} is more than {most}, so it would wait for ever; split the work"
             return Invalid("cost", detail, code="cost_exceeds_burst")
+        case "queue_full", (told,):
+            limit = int(told)
+            detail = f"The queue {spec.queue!r} has no room for more jobs that wait: its maxWaiting is {limit}."
+            return TooMany("queue_full", detail, _QUEUE_FULL_RETRY_S, queue=spec.queue, limit=limit)
         case "idempotency_mismatch", _:
             return idempotency_mismatch()
     raise RuntimeError(f"enqueue_jobs answered {accepted.reply!r}, which is no refusal that is known here")

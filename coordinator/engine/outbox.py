@@ -111,7 +111,9 @@ class Outbox:
         try:
             for callback in await self._callbacks_at(one):
                 shard = shard_of_queue(callback.spec.queue, self._store.shards)
-                enqueued = await reach.ask(shard, partial(self._store.jobs.enqueue, shard, [callback]))
+                # It was accepted with the job or the batch that it is of: a full queue may not refuse it now.
+                enqueue = partial(self._store.jobs.enqueue, shard, [callback], bounded=False)
+                enqueued = await reach.ask(shard, enqueue)
                 self._wake(shard, enqueued.due_in_ms)
         except StoreUnavailable as error:
             if error not in reach.refusals:

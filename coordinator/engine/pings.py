@@ -9,7 +9,7 @@ from coordinator.calling.answer import Answer, error_bytes, error_of
 from coordinator.calling.caller import Caller
 from coordinator.domain.outcome import Failure, JsonBytes, Outcome, Unsent
 from coordinator.domain.worker import ENTRY_POINT, Worker
-from coordinator.engine.calls import UNREADABLE_WORKER, ping_call
+from coordinator.engine.calls import ping_call, unreadable_worker
 
 LIMIT_S = 10.0
 
@@ -39,7 +39,7 @@ class Pinged:
 async def ping(caller: Caller, name: str, worker: Worker) -> Pinged:
     """Send a test request to the worker that serves this name, and wait for its answer."""
     if worker.unreadable:
-        return Pinged(is_ok=False, http_status=None, duration_ms=0, error=UNREADABLE_WORKER)
+        return Pinged(is_ok=False, http_status=None, duration_ms=0, error=unreadable_worker(worker))
     began = time.monotonic()
     answer = await caller.ask(ping_call(name, worker, LIMIT_S))
     duration_ms = round((time.monotonic() - began) * 1000)

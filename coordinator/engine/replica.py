@@ -11,7 +11,9 @@ from collections.abc import Callable, Coroutine, Iterable
 
 from coordinator.calling.caller import Caller
 from coordinator.domain.ids import shard_of_queue
+from coordinator.domain.keyring import read_keyring
 from coordinator.domain.worker import Worker
+from coordinator.engine.calls import Desk
 from coordinator.engine.directory import Directory
 from coordinator.engine.dispatcher import Dispatcher, Limits
 from coordinator.engine.headroom import Headroom
@@ -22,8 +24,12 @@ from coordinator.engine.outbox import Outbox
 from coordinator.engine.passes import Passes
 from coordinator.engine.pings import Pinged, ping
 from coordinator.engine.poller import Poller
+from coordinator.engine.receipt_tokens import ReceiptTokens
 from coordinator.engine.schedules import Schedules
+from coordinator.engine.sessions import Sessions
 from coordinator.engine.settler import Settler
+from coordinator.engine.shared_keys import SharedKeys
+from coordinator.engine.tokens import TOKENS_CHANGED, Tokens
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.open import Store
@@ -55,7 +61,12 @@ class Replica:
         self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
-        limits = Limits(self.id, settings.max_calls, settings.lease_ms, settings.own_url)
+        self.tokens = Tokens(store.tokens, settings.token_list, tell=self.tell)
+        keys = SharedKeys(store.leadership, read_keyring(settings.keys))
+        self.sessions = Sessions(self.tokens, keys)
+        self.receipt_tokens = ReceiptTokens(keys)
+        desk = Desk(settings.own_url, self.receipt_tokens.of)
+        limits = Limits(self.id, settings.max_calls, settings.lease_ms, desk)
         self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)
         self._dispatcher.leads = self._leadership.led.__contains__
         self._dispatcher.on_backlog = self._tell_backlog
@@ -69,7 +80,8 @@ class Replica:
 
     async def start(self) -> None:
         """Join the others. Raises `StoreUnavailable`, `SettingsError`."""
-        await self.store.leadership.agree_on_shards()
+        await self.store.agree()
+        await self.receipt_tokens.agree()
         for loop in (self._leadership.run, self._poller.run, self._headroom.run, self._listen, self._leases.run):
             self._loops.append(asyncio.create_task(_outlive(loop)))
         self._claiming = asyncio.create_task(_outlive(self._dispatcher.run))
@@ -89,6 +101,7 @@ class Replica:
         await _end([leases])
         await self.settler.drain()
         await self.settler.outbox.drain()
+        await self.tokens.drain()
         await self._caller.close()
 
     async def ping(self, worker: str) -> Pinged | None:
@@ -142,6 +155,8 @@ class Replica:
             self._leadership.look_again()
         if message in (DIRECTORY_CHANGED, ""):
             self.directory.forget()
+        if message in (TOKENS_CHANGED, ""):
+            self.tokens.forget()
         if message == SCHEDULES_CHANGED:
             self._poller.wake()
         if message.startswith(_CLAIM) and message.removeprefix(_CLAIM).isdigit():

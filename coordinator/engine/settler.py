@@ -11,12 +11,11 @@ import msgspec
 
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.job import Attempt, Spec, Tally
-from coordinator.domain.outcome import Cancel, Ending, Success
-from coordinator.domain.receipt import Heartbeat, Receipt
+from coordinator.domain.outcome import Beat, Cancel, Ending, Success
+from coordinator.domain.receipt_token import Fence
 from coordinator.domain.settlement import Settlement, decide
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Outbox, Wake
-from coordinator.errors import Invalid
 from coordinator.store.jobs import BATCH_LIMIT, Beaten, JobStore, Settled, job_not_found
 from coordinator.store.records import Ended
 
@@ -38,13 +37,9 @@ class Settler:
         settlement = decide(ending, attempt.tally, attempt.spec, _chance())
         return await self._submit(Ended(attempt.job_id, settlement, attempt.tally.attempt, attempt.nonce, lapsed))
 
-    async def receive(self, job_id: str, receipt: Receipt) -> Settled:
-        """End an attempt by its receipt. One that names no attempt means the current one.
-
-        Raises `StoreUnavailable`, `NotFound`, and `Invalid` for a token that is not of our making.
-        """
-        attempt, nonce = _fence(receipt)
-        ending = receipt.ending
+    async def receive(self, job_id: str, ending: Ending, fence: Fence) -> Settled:
+        """End an attempt by its receipt. Raises `StoreUnavailable`, `NotFound`."""
+        attempt, nonce = fence.attempt, fence.nonce
         if isinstance(ending, Success | Cancel):
             settlement = _decide_without_job(ending)
         else:
@@ -54,9 +49,9 @@ class Settler:
             settlement = decide(ending, job.tally, job.spec, _chance())
         return await self._submit(Ended(job_id, settlement, attempt, nonce))
 
-    async def beat(self, job_id: str, heartbeat: Heartbeat) -> Beaten:
+    async def beat(self, job_id: str, beat: Beat, fence: Fence) -> Beaten:
         """An attempt goes on. Raises as `receive` does."""
-        return await self._jobs.beat(job_id, *_fence(heartbeat), heartbeat.beat)
+        return await self._jobs.beat(job_id, fence.attempt, fence.nonce, beat)
 
     async def drain(self) -> None:
         """Wait for what is under way."""
@@ -74,20 +69,6 @@ class Settler:
         if done.outbox:
             self.outbox.notice(shard)
         return done.settled
-
-
-def token_of(attempt: Attempt) -> str:
-    """What a worker sends back to name its attempt."""
-    return f"{attempt.tally.attempt}.{attempt.nonce}"
-
-
-def _fence(receipt: Receipt | Heartbeat) -> tuple[int | None, str]:
-    if receipt.token is None:
-        return receipt.attempt, ""
-    number, _, nonce = receipt.token.partition(".")
-    if not (number.isascii() and number.isdigit() and nonce):
-        raise Invalid("token", "is not a token of ours; send back the one that came with the call, or none.")
-    return int(number), nonce
 
 
 def _decide_without_job(ending: Success | Cancel) -> Settlement:

@@ -146,8 +146,6 @@ export interface WrapOptions {
   unsigned?: boolean | undefined;
   /** Where the coordinator is, for heartbeats and receipts. Else `COORDINATOR_URL`, else what a signed call tells. */
   url?: string | undefined;
-  /** The bearer token of posts. Else `COORDINATOR_TOKEN`; not needed where the coordinator has none. */
-  token?: string | undefined;
   /** When the receipt is posted before it is answered: `"auto"`, after 10 s, because proxies cut long calls. */
   report?: "auto" | "always" | "never" | undefined;
   /** How old a call may be, in seconds (300). */

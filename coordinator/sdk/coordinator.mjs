@@ -13,7 +13,7 @@ const REPORT_AFTER_MS = 10_000;
 const POST_LIMIT_MS = 5_000;
 const CLIENT_LIMIT_MS = 30_000;
 const PAUSES_MS = [200, 1_000];
-const OPTIONS = ["secret", "unsigned", "url", "token", "report", "tolerance", "now", "batch"];
+const OPTIONS = ["secret", "unsigned", "url", "report", "tolerance", "now", "batch"];
 const HEADERS = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /** What an error of ours becomes. A symbol of the whole realm: a bundle may hold this module twice. */
@@ -182,13 +182,13 @@ class Serving {
     return listed(told);
   }
 
-  /** Where posts go, and with which token; without `url` there is nowhere to send them. */
+  /** Where posts go, if anywhere. The token that came with the call is their right to be heard. */
   #way(call, env, isSigned) {
     // A body that nobody has signed must not make us send requests to anywhere.
     const told = isSigned ? jobsIn(call)[0].receiptUrl : "";
     const url =
       this.options.url || variable("COORDINATOR_URL", env) || /^(https?:\/\/.+)\/job\/[^/]+\/receipt$/.exec(told)?.[1];
-    return { url: url?.replace(/\/+$/, ""), token: this.options.token ?? variable("COORDINATOR_TOKEN", env) };
+    return { url: url?.replace(/\/+$/, "") };
   }
 
   /** The secrets to try, or null if unsigned calls are taken. */
@@ -631,8 +631,7 @@ export class Coordinator {
 
 const jobPath = (id) => `/job/${encodeURIComponent(id)}`;
 
-const post = ({ url, token }, path, text, tries) =>
-  exchange("POST", url + path, { text, token, tries, limitMs: POST_LIMIT_MS });
+const post = ({ url }, path, text, tries) => exchange("POST", url + path, { text, tries, limitMs: POST_LIMIT_MS });
 
 /** Whether the same request may be answered otherwise soon; 0 is of no answer at all. */
 const isPassing = (status) => status === 0 || status === 429 || status >= 500;

@@ -262,7 +262,6 @@ class Options(TypedDict, total=False):
     `secret`: `whsec_…`, or several while one is replaced; left out: the variable `COORDINATOR_SECRET`, which may hold
     several, separated by spaces or commas. `unsigned`: calls are taken from anybody, without a signature.
     `url`: of the coordinator, for heartbeats and receipts; left out: `COORDINATOR_URL`, else what a signed call says.
-    `token`: a bearer token for these, if the coordinator wants one; left out: `COORDINATOR_TOKEN`.
     `report`: whether receipts are posted before they are answered; `auto`: if the function took 10 s or longer.
     `tolerance`: how many seconds a call may be old. `clock`: Unix seconds.
     """
@@ -270,7 +269,6 @@ class Options(TypedDict, total=False):
     secret: str | Sequence[str] | None
     unsigned: bool
     url: str | None
-    token: str | None
     report: Literal["auto", "always", "never"]
     tolerance: float
     clock: Callable[[], float]
@@ -514,7 +512,6 @@ class _Settings:
     secret: str | Sequence[str] | None = None
     unsigned: bool = False
     url: str | None = None
-    token: str | None = None
     report: Literal["auto", "always", "never"] = "auto"
     tolerance: float = 300.0
     clock: Callable[[], float] = time.time
@@ -649,7 +646,6 @@ class _Line:
         self, settings: _Settings, url: str, ahead_s: float = 0, exchange: Callable[..., tuple[int, Any]] | None = None
     ) -> None:
         self._url = (settings.url or os.environ.get("COORDINATOR_URL") or url).rstrip("/")
-        self._token = settings.token or os.environ.get("COORDINATOR_TOKEN", "")
         self._clock = settings.clock
         self._ahead = timedelta(seconds=ahead_s)
         self._exchange = exchange or self._send
@@ -680,11 +676,10 @@ class _Line:
         return 0, {}
 
     def _send(self, path: str, body: bytes) -> tuple[int, Any]:
-        # By hand: urllib would ask the environment for proxies, and follow redirects with the token.
+        # By hand: urllib would ask the environment for proxies, and follow redirects with the token of the call.
         url = urlsplit(self._url)
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         headers = {"content-type": "application/json", "user-agent": f"coordinator-functions-python/{VERSION}"}
-        headers |= {"authorization": f"Bearer {self._token}"} if self._token else {}
         connection = kind(url.hostname or "", url.port, timeout=POST_TIMEOUT_S)
         try:
             connection.request("POST", url.path + path, body, headers)

@@ -14,6 +14,7 @@ from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS
 from coordinator.store.records import read_view
 from coordinator.store.scripts import Argument
+from coordinator.store.sealing import PLAIN, Sealer
 
 _decoder = msgspec.json.Decoder(Batch)
 
@@ -37,9 +38,10 @@ class Outgoing:
 class BatchStore:
     """Batches. Every method may raise `StoreUnavailable`; those that take an id `NotFound`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer = PLAIN) -> None:
         """A batch lives in the shard that its id names; its jobs may live anywhere."""
         self._connection = connection
+        self._sealer = sealer
 
     async def create(self, batch_id: str, batch: Batch, idempotency: tuple[str, str] | None) -> tuple[str, bool]:
         """Begin a batch. Returns its id, and whether the same request made it before. Raises `Invalid`."""
@@ -48,7 +50,7 @@ class BatchStore:
             "create_batch",
             self._root_of(batch_id),
             id=batch_id,
-            record=msgspec.json.encode(batch),
+            record=msgspec.json.encode(self._sealer.seal_batch(batch, batch_id)),
             idempotency=key,
             fingerprint=fingerprint,
             idempotency_ms=IDEMPOTENCY_MS,
@@ -98,7 +100,7 @@ class BatchStore:
         field = dict(zip(pairs[::2], pairs[1::2], strict=True))
         view = BatchView(
             id=batch_id,
-            batch=_decoder.decode(field[b"record"]),
+            batch=self._sealer.open_batch(_decoder.decode(field[b"record"]), batch_id),
             created_at=int(field[b"created_at"]),
             completed_at=int(field[b"completed_at"]) if b"completed_at" in field else None,
             pending=pending,
@@ -112,7 +114,7 @@ class BatchStore:
     async def outgoing(self, shard: int) -> list[Outgoing]:
         """Some of what others are to be told of, the oldest first."""
         _, now, found = await self._connection.run("read_outbox", self._connection.root(shard), limit=BATCH_LIMIT)
-        return [_outgoing(entry.decode(), written_at, view, now) for entry, written_at, view in found]
+        return [self._outgoing(entry.decode(), written_at, view, now) for entry, written_at, view in found]
 
     async def clear(self, shard: int, told: Sequence[Outgoing]) -> bool:
         """Others have been told of these. Whether there is more, also of these: a job may have ended again."""
@@ -120,17 +122,16 @@ class BatchStore:
         _, due_in = await self._connection.run("clear_outbox", self._connection.root(shard), rows)
         return bool(due_in == 0)
 
+    def _outgoing(self, entry: str, written_at: int, view: list[Any], now: int) -> Outgoing:
+        if entry.startswith(_BATCH):
+            return Outgoing(entry, written_at, batch_id=entry.removeprefix(_BATCH))
+        return Outgoing(entry, written_at, job=read_view(view, now, self._sealer) if view else None)
+
     def _root_of(self, batch_id: str) -> str:
         shard = shard_of_id(batch_id)
         if shard is None or shard >= self._connection.shards:
             raise batch_not_found(batch_id)
         return self._connection.root(shard)
-
-
-def _outgoing(entry: str, written_at: int, view: list[Any], now: int) -> Outgoing:
-    if entry.startswith(_BATCH):
-        return Outgoing(entry, written_at, batch_id=entry.removeprefix(_BATCH))
-    return Outgoing(entry, written_at, job=read_view(view, now) if view else None)
 
 
 def batch_not_found(batch_id: str) -> NotFound:

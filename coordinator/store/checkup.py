@@ -19,6 +19,7 @@ from coordinator.store.connection import Connection, Reply
 from coordinator.store.jobs import RETENTION
 from coordinator.store.records import lane_of, read_spec
 from coordinator.store.schedules import ScheduleStore, StoredSchedule
+from coordinator.store.sealing import PLAIN
 
 CHECK_LIMIT = 50
 """Keys in one script, and about so many members of indexes: it holds Redis for a millisecond."""
@@ -42,7 +43,7 @@ RECORDS = frozenset(
 )
 # They are checked where what they are about is.
 _PLAIN = frozenset({"queues", "deadlines", "purges", "known_queues", "schedule_names", "epoch"})
-_COMMON = frozenset({"meta", "workers", "replicas"})
+_COMMON = frozenset({"meta", "workers", "replicas", "tokens", "tokens_used", "audit"})
 
 _KEY = re.compile(r":\{(\d+)\}:([a-z_0-9]+)(?::(.+))?", re.DOTALL)
 
@@ -109,7 +110,7 @@ class Checkup:
     async def _told_by_spec(self, shard: int, found: Finding) -> Finding:
         """The same, when what the hash lacks is told by the job's spec."""
         job_id = found.key.rpartition(":job:")[2]
-        spec = read_spec(job_id.encode(), await self._connection.call("HGET", found.key, "spec") or b"")
+        spec = read_spec(job_id.encode(), await self._connection.call("HGET", found.key, "spec") or b"", PLAIN)
         if spec is UNREADABLE:
             return Finding(found.kind, found.key, f"{found.detail}, and its spec cannot be read", "open")
         again = await self._check_jobs(shard, [(job_id, lane_of(spec), spec.timeout_ms)])

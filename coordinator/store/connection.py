@@ -191,6 +191,11 @@ class Connection:
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
 
+    async def pairs(self, key: str) -> dict[bytes, bytes]:
+        """All of a hash that belongs to no shard."""
+        pairs = await self.call("HGETALL", key)
+        return pairs if isinstance(pairs, dict) else dict(zip(pairs[::2], pairs[1::2], strict=True))
+
     async def count_keys(self) -> int:
         """How many keys all primaries hold, those of others included."""
         return sum([int(await self._ask(client, "DBSIZE")) for client in await self._primaries()])

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from coordinator.domain.ids import shard_of_id, shard_of_queue
 from coordinator.domain.job import Attempt, Job, Spec, Tally
 from coordinator.domain.outcome import Beat
-from coordinator.domain.queue import CIRCUIT_DEFAULT, RETENTION_DEFAULTS
+from coordinator.domain.queue import CIRCUIT_DEFAULT, MAX_WAITING_DEFAULT, RETENTION_DEFAULTS
 from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from coordinator.domain.selection import Selection
 from coordinator.domain.unique import digest
@@ -18,7 +18,9 @@ from coordinator.store.connection import Connection
 from coordinator.store.records import (
     Ended,
     NewJob,
+    answered_text,
     enqueue_row,
+    has_error,
     kept_of,
     lane_of,
     read_spec,
@@ -26,6 +28,7 @@ from coordinator.store.records import (
     settle_row,
 )
 from coordinator.store.scripts import Row, or_empty
+from coordinator.store.sealing import PLAIN, Sealer
 
 log = logging.getLogger(__name__)
 
@@ -122,19 +125,23 @@ class Page:
 class JobStore:
     """The life of jobs. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer = PLAIN) -> None:
         """All instants come from the Redis server's clock."""
         self._connection = connection
+        self._sealer = sealer
 
-    async def enqueue(self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False) -> Enqueued:
-        """Accept jobs, each for itself unless `all_or_none`."""
+    async def enqueue(
+        self, shard: int, jobs: Sequence[NewJob], *, all_or_none: bool = False, bounded: bool = True
+    ) -> Enqueued:
+        """Accept jobs, each for itself unless `all_or_none`. Without `bounded` a full queue takes them too."""
         _, now, due_in, replies = await self._connection.run(
             "enqueue_jobs",
             self._root(shard),
-            [enqueue_row(job) for job in jobs],
+            [enqueue_row(job, self._sealer) for job in jobs],
             retention=RETENTION,
             idempotency_ms=IDEMPOTENCY_MS,
             all_or_none="1" if all_or_none else "",
+            max_waiting=MAX_WAITING_DEFAULT if bounded else "",
         )
         return Enqueued(now, _due(due_in), [Accepted(reply.decode(), tuple(told)) for reply, *told in replies])
 
@@ -157,7 +164,7 @@ class JobStore:
                 nonce=request,
                 deadline_at=deadline_at,
                 tally=Tally(number, lost, snoozes, throttles, earlier),
-                spec=read_spec(job_id, spec),
+                spec=read_spec(job_id, spec, self._sealer),
             )
             for job_id, number, deadline_at, lost, snoozes, throttles, earlier, spec in claimed
         ]
@@ -182,7 +189,10 @@ class JobStore:
 
     async def detach(self, shard: int, attempts: Sequence[Attempt], answered: Sequence[str] = ()) -> None:
         """Leave attempts to their receipts and deadlines. `answered` tells of each what came of its call."""
-        told = answered or [""] * len(attempts)
+        told = [
+            answered_text(a.job_id, text, self._sealer) for a, text in zip(attempts, answered, strict=bool(answered))
+        ]
+        told = told or [""] * len(attempts)
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce, t) for a, t in zip(attempts, told, strict=True)]):
             _, _, circuits = await self._connection.run("detach_jobs", self._root(shard), rows)
             _announce(circuits)
@@ -197,7 +207,7 @@ class JobStore:
         _, replies, due_in, circuits, outbox = await self._connection.run(
             "settle_jobs",
             self._root(shard),
-            [settle_row(end) for end in ended],
+            [settle_row(end, self._sealer) for end in ended],
             retention=RETENTION,
             circuit_failures=CIRCUIT_DEFAULT.failures,
             circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
@@ -213,7 +223,7 @@ class JobStore:
             or_empty(attempt),
             nonce,
             "" if beat.progress is None else f"{beat.progress:.9g}",
-            beat.message,
+            self._sealer.seal_text(beat.message, f"job {job_id} message"),
             or_empty(beat.extend_ms),
         )
         _, replies = await self._connection.run("beat_jobs", self._root_of(job_id), [row], window_ms=EXTEND_LIMIT_MS)
@@ -230,10 +240,10 @@ class JobStore:
                     nonce=nonce.decode(),
                     deadline_at=0,
                     tally=Tally(number, lost, snoozes, throttles),
-                    spec=read_spec(job_id, spec),
+                    spec=read_spec(job_id, spec, self._sealer),
                 ),
                 "lost" if kind == b"lost" else "timeout",
-                answered.decode(),
+                self._sealer.show_text(answered.decode(), f"job {job_id.decode()} answered") or "",
             )
             for job_id, number, nonce, kind, lost, snoozes, throttles, spec, answered in rows
         ]
@@ -263,7 +273,7 @@ class JobStore:
         if reply != b"ok":
             raise job_not_found(job_id)
         now, view = rest
-        return read_view(view, now)
+        return read_view(view, now, self._sealer)
 
     async def find(self, queue: str, handle: str) -> str | None:
         """The id of the job that has a unique handle."""
@@ -276,8 +286,11 @@ class JobStore:
     ) -> Page:
         """A page of the jobs that were chosen, of one shard: of a tag, schedule or batch, or of one queue in one state.
 
-        Waiting ones come by run-at, the others newest first. Only `scan` are looked at, so a page may be short.
+        Waiting ones come by run-at, the others newest first. Only `scan` are looked at, so a page may be short; only
+        `limit` if an error is sought and errors are sealed.
         """
+        # No script can look into a sealed error: they are brought here, and those without the text left out.
+        hidden = None if self._sealer.newest is None else chosen.error
         score, last_id = after or ("", "")
         kind, name = chosen.index or ("", "")
         _, now, views, next_score, next_id = await self._connection.run(
@@ -295,10 +308,11 @@ class JobStore:
             key=chosen.key or "",
             created_after=or_empty(chosen.created_after),
             finished_before=or_empty(chosen.finished_before),
-            error_text=chosen.error or "",
+            error_text="" if hidden else chosen.error or "",
         )
         behind = (next_score.decode(), next_id.decode()) if next_score else None
-        return Page([read_view(view, now) for view in views], behind)
+        jobs = [read_view(view, now, self._sealer) for view in views]
+        return Page([job for job in jobs if hidden is None or has_error(job, hidden)], behind)
 
     async def change(self, shard: int, verb: Change, job_ids: Sequence[str]) -> tuple[list[Settled], int | None]:
         """Cancel, delete, retry or run jobs of a shard.
@@ -322,7 +336,7 @@ class JobStore:
 
         The reply is as told in `edit_job.lua`; `due_in_ms` is as `enqueue` has it.
         """
-        _, traits, encoded = kept_of(spec)
+        _, traits, encoded = kept_of(spec, job.id, self._sealer)
         reply, *told = await self._connection.run(
             "edit_job",
             self._root_of(job.id),

@@ -1,12 +1,20 @@
 """Who is alive, who polls which shard, and the channel on which replicas wake each other."""
 
 import asyncio
+import logging
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from coordinator.errors import SettingsError
+from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.store.connection import Connection
+from coordinator.store.sealing import Sealer
+
+log = logging.getLogger(__name__)
+
+_SEALED_WITH = "sealed_with"
+"""Field of `<prefix>:meta`: the id of the key that seals, and its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,46 @@ class LeadershipStore:
                 f"Set it to {written}, or use another COORDINATOR_PREFIX."
             )
             raise SettingsError(msg)
+
+    async def agree_on_key(self, sealer: Sealer) -> None:
+        """Write which key seals; refuse a replica that could not open what others seal.
+
+        It would take jobs and fail them. A store that nothing was sealed in takes any key, and none.
+        """
+        written = await self._connection.call("HGET", self._meta, _SEALED_WITH)
+        if written is None and sealer.newest is not None:
+            # Of two that start at once with different keys, one is told so.
+            await self._connection.call("HSETNX", self._meta, _SEALED_WITH, _told_of(sealer))
+            written = await self._connection.call("HGET", self._meta, _SEALED_WITH)
+        if written is None:
+            return
+        key_id, _, fingerprint = written.decode().partition(" ")
+        if key_id not in sealer.fingerprints:
+            listed = "COORDINATOR_KEYS does not list that key" if sealer.newest else "COORDINATOR_KEYS is not set"
+            raise SettingsError(
+                f"what this Redis holds is sealed with the key {key_id!r}, and {listed}. Set it as the other replicas "
+                f"have it. To give up sealing for good: redis-cli hdel {self._meta} {_SEALED_WITH}; what is sealed "
+                "stays unreadable without its key."
+            )
+        if sealer.fingerprints[key_id] != fingerprint:
+            raise SettingsError(
+                f"the key {key_id!r} of COORDINATOR_KEYS is not the {key_id!r} that what this Redis holds is sealed "
+                "with. Give the one that the other replicas have; a new key needs a new id."
+            )
+        if key_id != sealer.newest:
+            try:
+                await self._connection.call("HSET", self._meta, _SEALED_WITH, _told_of(sealer))
+            except StoreUnavailable as error:
+                # A full Redis takes no write, and replicas must be able to start to empty it.
+                log.warning("which key seals could not be written", extra={"error": error.code})
+
+    async def receipt_key(self) -> bytes:
+        """The secret that all replicas have where none is in their settings; drawn at the first start of all."""
+        written = await self._connection.call("HGET", self._meta, "receipt_key")
+        if written is None:
+            await self._connection.call("HSETNX", self._meta, "receipt_key", secrets.token_hex(32))
+            written = await self._connection.call("HGET", self._meta, "receipt_key")
+        return bytes.fromhex(written.decode())
 
     async def shards_written(self) -> int | None:
         """The number of shards that the store was set up with, None if it never was."""
@@ -107,3 +155,7 @@ class LeadershipStore:
                 message = await self._connection.next_message(pubsub)
                 if message is not None:
                     yield message
+
+
+def _told_of(sealer: Sealer) -> str:
+    return f"{sealer.newest} {sealer.fingerprints[sealer.newest or '']}"

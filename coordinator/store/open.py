@@ -10,8 +10,10 @@ from typing import Any, cast
 from redis.exceptions import NoPermissionError, ResponseError
 
 from coordinator.domain.durability import Durability
+from coordinator.domain.keyring import parse_keyring
 from coordinator.errors import SettingsError, StoreUnavailable
 from coordinator.settings import Settings
+from coordinator.store.audit import AuditStore
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
@@ -20,7 +22,9 @@ from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
+from coordinator.store.sealing import PLAIN, Sealer
 from coordinator.store.servers import Access, Cluster, OneServer, Servers, open_servers
+from coordinator.store.tokens import TokenStore
 from coordinator.store.workers import WorkerStore
 
 log = logging.getLogger(__name__)
@@ -48,13 +52,21 @@ class Store:
     batches: BatchStore
     schedules: ScheduleStore
     workers: WorkerStore
+    tokens: TokenStore
+    audit: AuditStore
     leadership: LeadershipStore
     capacity: CapacityStore
+    sealer: Sealer
 
     @property
     def shards(self) -> int:
         """How many slices the keyspace has."""
         return self.connection.shards
+
+    async def agree(self) -> None:
+        """Be set up as the other replicas are. Raises `StoreUnavailable`, `SettingsError` with the remedy."""
+        await self.leadership.agree_on_shards()
+        await self.leadership.agree_on_key(self.sealer)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -68,6 +80,7 @@ def open_store(
     shards: int = 16,
     durability: Durability = "local",
     access: Access | None = None,
+    sealer: Sealer = PLAIN,
     test_clock: bool = False,
 ) -> Store:
     """A store for a URL as told in servers.py, or `memory://`. Connects on first use.
@@ -79,7 +92,7 @@ def open_store(
     connection = Connection(
         servers, prefix=prefix, shards=shards, durability=durability, in_process=in_process, test_clock=test_clock
     )
-    return store_on(connection)
+    return store_on(connection, sealer)
 
 
 def open_configured(url: str, settings: Settings, *, shards: int | None = None) -> Store:
@@ -100,9 +113,17 @@ def open_configured(url: str, settings: Settings, *, shards: int | None = None) 
             shards=shards or settings.shards,
             durability=cast("Durability", settings.durability),
             access=access,
+            sealer=_sealer_of(settings.keys),
         )
     except ValueError as error:
         raise SettingsError(f"--redis-url {without_password(url)} cannot be used: {error}") from None
+
+
+def _sealer_of(keys: str) -> Sealer:
+    try:
+        return Sealer(parse_keyring(keys)) if keys else PLAIN
+    except ValueError as error:
+        raise SettingsError(f"COORDINATOR_KEYS: {error}.") from None
 
 
 def without_password(url: str) -> str:
@@ -111,17 +132,20 @@ def without_password(url: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
-def store_on(connection: Connection) -> Store:
+def store_on(connection: Connection, sealer: Sealer = PLAIN) -> Store:
     """All that is reached by one connection."""
     return Store(
         connection,
-        JobStore(connection),
+        JobStore(connection, sealer),
         QueueStore(connection),
-        BatchStore(connection),
-        ScheduleStore(connection),
-        WorkerStore(connection),
+        BatchStore(connection, sealer),
+        ScheduleStore(connection, sealer),
+        WorkerStore(connection, sealer),
+        TokenStore(connection),
+        AuditStore(connection),
         LeadershipStore(connection),
         CapacityStore(connection),
+        sealer,
     )
 
 
@@ -198,8 +222,8 @@ async def check_address(store: Store) -> None:
             _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
 
 
-async def check_server(store: Store) -> None:
-    """Refuse servers that would lose jobs by their own settings; warn of those that may.
+async def check_server(store: Store, *, may_forget: bool = False) -> None:
+    """Refuse servers that would lose jobs by their own settings, but for one that `may_forget` all in a crash.
 
     Raises `SettingsError` with the remedy, `StoreUnavailable` when they cannot be reached.
     """
@@ -208,7 +232,7 @@ async def check_server(store: Store) -> None:
     infos = await store.connection.infos()
     for info in infos.values():
         _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
-        _check_one(info)
+        _check_one(info, may_forget=may_forget)
         _check_durability(info, store.connection.durability)
 
 
@@ -223,7 +247,7 @@ def _check_place(info: dict[str, Any], *, is_cluster: bool) -> None:
         raise SettingsError("COORDINATOR_REDIS_URL leads to a node of a cluster; write it as redis+cluster://…")
 
 
-def _check_one(info: dict[str, Any]) -> None:
+def _check_one(info: dict[str, Any], *, may_forget: bool) -> None:
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
         msg = (
@@ -233,10 +257,11 @@ def _check_one(info: dict[str, Any]) -> None:
         raise SettingsError(msg)
     if _version(info) < OLDEST_VERSION:
         raise SettingsError(f"Redis {info['redis_version']} is too old; 7.0 or later is needed.")
-    if int(info.get("aof_enabled", 1)) == 0:
-        log.warning(
+    if int(info.get("aof_enabled", 1)) == 0 and not may_forget:
+        raise SettingsError(
             "Redis keeps no append-only file: a crash loses what came since its last snapshot, or all without one. "
-            "Run: redis-cli config set appendonly yes"
+            "Run: redis-cli config set appendonly yes. If jobs may be lost, or something else keeps them, "
+            "set COORDINATOR_ALLOW_VOLATILE=true"
         )
 
 

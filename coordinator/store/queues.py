@@ -8,6 +8,7 @@ import msgspec
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.queue import (
     CIRCUIT_DEFAULT,
+    MAX_WAITING_DEFAULT,
     NO_DEFAULTS,
     RETENTION_DEFAULTS,
     Circuit,
@@ -134,7 +135,8 @@ def _fields(settings: QueueSettings) -> dict[str, str | int | float]:
         **_rate_fields("rate", settings.rate),
         **_rate_fields("key_rate", settings.per_key.rate),
     }
-    # The default stands in no hash: a later version may find a better one.
+    # A default stands in no hash: a later version may find a better one.
+    fields["max_waiting"] = "" if settings.max_waiting == MAX_WAITING_DEFAULT else settings.max_waiting
     own = settings.circuit if settings.circuit != CIRCUIT_DEFAULT else None
     fields["circuit_failures"] = 0 if settings.circuit is None else own.failures if own else ""
     fields["circuit_open_ms"] = own.open_ms if own else ""
@@ -186,6 +188,7 @@ def _settings(field: Mapping[str, str]) -> QueueSettings:
             concurrency=int(field["key_concurrency"]) if "key_concurrency" in field else None,
             rate=_rate(field, "key_rate"),
         ),
+        max_waiting=int(field.get("max_waiting", MAX_WAITING_DEFAULT)),
         circuit=_circuit(field),
         defaults=_defaults_decoder.decode(field["defaults"]) if "defaults" in field else NO_DEFAULTS,
         owner=field.get("owner"),

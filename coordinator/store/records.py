@@ -10,18 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from coordinator.domain.job import PRIORITY_DEFAULT, UNREADABLE, Job, LogEntry, Reason, Spec, Tally, shown_state
 from coordinator.domain.outcome import Limits
 from coordinator.domain.settlement import Settlement
 from coordinator.domain.unique import digest
 from coordinator.store.scripts import or_empty
+from coordinator.store.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
 Value = str | bytes | int | float
 
 _TALLY = (b"attempt", b"lost", b"snoozes", b"throttles", b"earlier")
+
+_SEALED_ERROR = b'"~'
 
 _spec_decoder = msgspec.json.Decoder(Spec)
 _log_decoder = msgspec.json.Decoder(list[LogEntry])
@@ -56,9 +60,9 @@ class Ended:
     lapsed: bool = False
 
 
-def enqueue_row(job: NewJob) -> tuple[Value, ...]:
+def enqueue_row(job: NewJob, sealer: Sealer) -> tuple[Value, ...]:
     """A job for `enqueue_jobs`."""
-    timeout_ms, traits, spec = kept_of(job.spec)
+    timeout_ms, traits, spec = kept_of(job.spec, job.id, sealer)
     guards = " ".join(f"{name} {value}" for name, value in _guards(job))
     return job.id, lane_of(job.spec), job.run_at, job.delay_ms, timeout_ms, traits, guards, spec
 
@@ -68,9 +72,11 @@ def lane_of(spec: Spec) -> str:
     return spec.queue if spec.key is None else f"{spec.queue}#{spec.key}"
 
 
-def kept_of(spec: Spec) -> tuple[int, str, bytes]:
+def kept_of(spec: Spec, job_id: str, sealer: Sealer) -> tuple[int, str, bytes]:
     """What the scripts need to know of a spec, and the spec as it is kept; the args are the caller's own bytes."""
-    return spec.timeout_ms, " ".join(f"{name} {value}" for name, value in _traits(spec)), _encoder.encode(spec)
+    traits = " ".join(f"{name} {value}" for name, value in _traits(spec))
+    kept = spec if sealer.newest is None else sealer.seal_spec(spec, f"job {job_id}")
+    return spec.timeout_ms, traits, _encoder.encode(kept)
 
 
 def _traits(spec: Spec) -> Iterator[tuple[str, object]]:
@@ -112,19 +118,22 @@ def _guards(job: NewJob) -> Iterator[tuple[str, object]]:
             yield "unique_ms", unique.period_ms
 
 
-def read_spec(job_id: bytes, spec: bytes) -> Spec:
-    """A spec as it was kept, `UNREADABLE` if this version cannot read it."""
+def read_spec(job_id: bytes, spec: bytes, sealer: Sealer) -> Spec:
+    """A spec as it was asked for, `UNREADABLE` if this version cannot read it; its key may be missing."""
     try:
-        return _spec_decoder.decode(spec)
+        found = _spec_decoder.decode(spec)
+        return found if found.sealed is None else sealer.open_spec(found, f"job {job_id.decode()}")
     except msgspec.DecodeError as error:
         # One job that another version wrote must not keep the others of its batch from being read.
         log.warning("a job cannot be read", extra={"job": job_id.decode(), "error": str(error)})
         return UNREADABLE
 
 
-def settle_row(end: Ended) -> tuple[Value, ...]:
-    """An ending for `settle_jobs`."""
-    settlement = end.settlement
+def settle_row(end: Ended, sealer: Sealer) -> tuple[Value, ...]:
+    """An ending for `settle_jobs`. Errors of ours are objects in JSON, so one that is a text is sealed."""
+    settlement, error = end.settlement, end.settlement.error
+    if sealer.newest is not None and error:
+        error = f'"{sealer.seal(error, f"job {end.job_id} error")}"'.encode()
     return (
         end.job_id,
         or_empty(end.attempt),
@@ -134,8 +143,8 @@ def settle_row(end: Ended) -> tuple[Value, ...]:
         settlement.outcome,
         settlement.delay_ms,
         settlement.reason,
-        settlement.error,
-        settlement.result,
+        error,
+        sealer.seal_json(settlement.result, f"job {end.job_id} result"),
         or_empty(settlement.http_status),
         "" if settlement.limits is None else _limits(settlement.limits),
     )
@@ -151,16 +160,17 @@ def _limits(limits: Limits) -> str:
     return " ".join(f"{name} {value:.9g}" for name, value in named.items() if value is not None)
 
 
-def read_view(view: list[Any], now: int) -> Job:
+def read_view(view: list[Any], now: int, sealer: Sealer) -> Job:
     """A job as `job_view` of the scripts tells of it."""
     job_id, pairs, attempts, reasons = view
+    owner = f"job {job_id.decode()}"
     field = dict(zip(pairs[::2], pairs[1::2], strict=True))
     tally = Tally(*(int(field.get(name, 0)) for name in _TALLY))
     run_at = int(field[b"run_at"])
     return Job(
         id=job_id.decode(),
         state=shown_state(field[b"state"].decode(), run_at, tally.attempt, now),
-        spec=read_spec(job_id, field[b"spec"]),
+        spec=read_spec(job_id, field[b"spec"], sealer),
         tally=tally,
         nonce=_text(field.get(b"nonce")) or "",
         created_at=int(field[b"created_at"]),
@@ -170,15 +180,32 @@ def read_view(view: list[Any], now: int) -> Job:
         finished_at=_instant(field.get(b"finished_at")),
         reason=_text(field.get(b"reason")),
         outcome=_text(field.get(b"outcome")),
-        answered=_text(field.get(b"answered")),
-        result=msgspec.Raw(field[b"result"]) if b"result" in field else None,
-        attempts=_log_decoder.decode(attempts),
+        answered=sealer.show_text(_text(field.get(b"answered")), f"{owner} answered"),
+        result=msgspec.Raw(sealer.open_json(field[b"result"], f"{owner} result")) if b"result" in field else None,
+        attempts=[_opened(entry, owner, sealer) for entry in _log_decoder.decode(attempts)],
         progress=float(field[b"progress"]) if b"progress" in field else None,
-        message=_text(field.get(b"message")),
+        message=sealer.show_text(_text(field.get(b"message")), f"{owner} message"),
         cancel_requested=b"cancel_requested" in field,
         edits=int(field.get(b"edits", 0)),
         waiting_for=[_reason(reason) for reason in reasons],
     )
+
+
+def answered_text(job_id: str, answered: str, sealer: Sealer) -> str:
+    """What came of a call, as it is kept: a note may quote the answer, a bare status is read by the scripts."""
+    return answered if answered.isdigit() else sealer.seal_text(answered, f"job {job_id} answered")
+
+
+def has_error(job: Job, text: str) -> bool:
+    """Whether the last line of a job's log has this text in it, as the scripts would look for it."""
+    return bool(job.attempts) and text.encode() in _encoder.encode(job.attempts[-1])
+
+
+def _opened(entry: LogEntry, owner: str, sealer: Sealer) -> LogEntry:
+    error = bytes(entry.error)
+    if not error.startswith(_SEALED_ERROR):
+        return entry
+    return replace(entry, error=msgspec.Raw(sealer.open_json(error.strip(b'"'), f"{owner} error")))
 
 
 def _reason(reply: list[Any]) -> Reason:

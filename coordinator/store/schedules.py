@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.schedule import Schedule
@@ -18,6 +19,7 @@ from coordinator.store.connection import Connection
 from coordinator.store.jobs import BATCH_LIMIT, IDEMPOTENCY_MS, RETENTION
 from coordinator.store.records import NewJob, kept_of, lane_of
 from coordinator.store.scripts import or_empty
+from coordinator.store.sealing import PLAIN, NotOpened, Sealer, key_of
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +38,15 @@ class DueSchedule:
     version: str
     runs: int
     record: bytes
+    sealer: Sealer = PLAIN
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule itself. Raises `msgspec.ValidationError` if this version cannot read it."""
-        return _decoder.decode(self.record)
+        """The schedule itself. Raises `msgspec.ValidationError` if this version cannot read it, `NotOpened`."""
+        schedule = _opened(_decoder.decode(self.record), self.id, self.sealer)
+        if schedule.spec.sealed is not None:
+            raise NotOpened(key_of(schedule.spec))
+        return schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +97,10 @@ class StoredSchedule:
 class ScheduleStore:
     """Recurring rules and their ticks. Every method may raise `StoreUnavailable`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, sealer: Sealer = PLAIN) -> None:
         """A schedule lives where its jobs will, so that a tick is one step."""
         self._connection = connection
+        self._sealer = sealer
 
     async def now(self) -> int:
         """The instant that first ticks are counted from, Unix ms."""
@@ -108,7 +115,9 @@ class ScheduleStore:
             self._root_of(stored.id),
             id=stored.id,
             version=stored.version,
-            record=msgspec.json.encode(stored.schedule),
+            record=msgspec.json.encode(
+                replace(stored.schedule, spec=self._sealer.seal_spec(stored.schedule.spec, f"schedule {stored.id}"))
+            ),
             next_at=or_empty(stored.next_at),
             paused="1" if stored.is_paused else "",
             name=stored.schedule.name or "",
@@ -124,7 +133,7 @@ class ScheduleStore:
             "due_schedules", self._connection.root(shard), limit=BATCH_LIMIT
         )
         schedules = [
-            DueSchedule(schedule_id.decode(), tick, version.decode(), runs, record)
+            DueSchedule(schedule_id.decode(), tick, version.decode(), runs, record, self._sealer)
             for schedule_id, tick, version, runs, record in rows
         ]
         return Due(now, schedules, [schedule_id.decode() for schedule_id in ended])
@@ -136,7 +145,7 @@ class ScheduleStore:
         reply, *due_in = await self._connection.run(
             "fire_schedule",
             self._root_of(due.id),
-            [(job.id, lane_of(job.spec), *kept_of(job.spec)) for job in jobs],
+            [(job.id, lane_of(job.spec), *kept_of(job.spec, job.id, self._sealer)) for job in jobs],
             retention=RETENTION,
             id=due.id,
             expected=due.tick,
@@ -173,7 +182,7 @@ class ScheduleStore:
         if reply != b"ok":
             raise schedule_not_found(schedule_id)
         now, view = rest
-        return _read_view(view), now
+        return _read_view(view, self._sealer), now
 
     async def page(self, after: str, limit: int) -> tuple[list[StoredSchedule], str | None]:
         """Up to `limit` schedules behind the id `after`, the oldest first, and the id to go on behind, None at the end.
@@ -194,7 +203,9 @@ class ScheduleStore:
         known = sorted((view for view in views if not ends or view[0].decode() <= min(ends)), key=lambda view: view[0])
         page = known[:limit]
         is_all = not ends and len(known) == len(page)
-        return [stored for view in page if (stored := _try_to_read(view))], None if is_all else page[-1][0].decode()
+        return [stored for view in page if (stored := _try_to_read(view, self._sealer))], None if is_all else page[-1][
+            0
+        ].decode()
 
     async def delete(self, schedule_id: str, *, only_ended: bool = False) -> None:
         """Delete a schedule; the jobs it has made stay. Raises `NotFound`, also for one that has not ended if asked."""
@@ -230,22 +241,22 @@ def schedule_not_found(schedule_id: str) -> NotFound:
     return NotFound("schedule_not_found", f"There is no schedule {schedule_id[:80]!r}.")
 
 
-def _try_to_read(view: list[Any]) -> StoredSchedule | None:
+def _try_to_read(view: list[Any], sealer: Sealer) -> StoredSchedule | None:
     try:
-        return _read_view(view)
+        return _read_view(view, sealer)
     except msgspec.DecodeError as error:
         # One schedule that another version wrote must not keep the others from being seen.
         log.warning("a schedule cannot be read", extra={"schedule": view[0].decode(), "error": str(error)})
         return None
 
 
-def _read_view(view: list[Any]) -> StoredSchedule:
+def _read_view(view: list[Any], sealer: Sealer) -> StoredSchedule:
     schedule_id, next_at, held, pairs = view
     field = dict(zip(pairs[::2], pairs[1::2], strict=True))
     is_still = next_at == b"inf" or b"ended_at" in field
     return StoredSchedule(
         id=schedule_id.decode(),
-        schedule=_decoder.decode(field[b"record"]),
+        schedule=_opened(_decoder.decode(field[b"record"]), schedule_id.decode(), sealer),
         created_at=int(field[b"created_at"]),
         next_at=None if is_still else int(float(next_at)),
         last_at=int(field[b"last_at"]) if b"last_at" in field else None,
@@ -256,3 +267,9 @@ def _read_view(view: list[Any]) -> StoredSchedule:
         is_paused=b"paused" in field,
         version=int(field[b"version"]),
     )
+
+
+def _opened(schedule: Schedule, schedule_id: str, sealer: Sealer) -> Schedule:
+    if schedule.spec.sealed is None:
+        return schedule
+    return replace(schedule, spec=sealer.open_spec(schedule.spec, f"schedule {schedule_id}"))

@@ -16,6 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import Spec
+from coordinator.domain.outcome import Success
+from coordinator.domain.receipt_token import Fence
 from coordinator.domain.recurrence import Rule
 from coordinator.domain.retry import Backoff
 from coordinator.domain.schedule import Schedule
@@ -107,7 +109,7 @@ async def _run(n, when):
     tick = Schedule(Rule(every_ms=1000, start_at=soon), _spec("tick"), max_runs=1)
     schedule_id = (await replica.schedules.create(tick))[0].id
     accepted = await asyncio.wait_for(function.accepted.get(), 5)
-    answer = await replica.settler.receive(accepted["jobId"], _success())
+    answer = await replica.settler.receive(accepted["jobId"], Success(), Fence())
     assert answer.reply in {"ok", "already_recorded"}
     async with asyncio.timeout(5):
         while (await store.queues.read("default")).counts["succeeded"] < 6:
@@ -123,12 +125,6 @@ async def _run(n, when):
     await replica.stop()
     await store.close()
     return failing.met
-
-
-def _success():
-    from coordinator.domain.receipt import parse_receipt
-
-    return parse_receipt(b'{"status": "success"}', 0)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -12,7 +12,7 @@ from coordinator.app import build_app
 from coordinator.settings import Settings
 from coordinator.store.embedded import bundled_program
 from coordinator.store.open import Store, open_store
-from tests.api.harness import Api, Function, client_of, living, resting
+from tests.api.harness import LOCAL, Api, Function, client_of, living, resting
 
 _prefixes = itertools.count()
 
@@ -44,9 +44,14 @@ def start(live_store: Store, function: Function) -> Start:
     """Starts the application with settings; the function serves all workers, and nothing waits for it at the end."""
 
     @contextlib.asynccontextmanager
-    async def run(**settings: object) -> AsyncIterator[Api]:
-        given = {"worker_url": function.url, "poll_interval_ms": 100, "shutdown_grace_ms": 0} | settings
-        app = build_app(msgspec.convert(given, Settings), live_store)
+    async def run(*, takes_literal_secrets: bool = True, **settings: object) -> AsyncIterator[Api]:
+        given = {
+            "worker_url": function.url,
+            "egress_allow": LOCAL,
+            "poll_interval_ms": 100,
+            "shutdown_grace_ms": 0,
+        } | settings
+        app = build_app(msgspec.convert(given, Settings), live_store, takes_literal_secrets=takes_literal_secrets)
         async with living(app), client_of(app) as client:
             yield Api(app, client)
 

@@ -18,6 +18,8 @@ JSON = {"content-type": "application/json"}
 FINAL = {"succeeded", "dead", "cancelled"}
 LIMIT_S = 15
 STOP_LIMIT_S = 5
+LOCAL = "127.0.0.0/8"
+"""Where the tests' functions are."""
 
 Json = dict[str, Any]
 
@@ -190,7 +192,8 @@ def client_of(app: Any) -> httpx.AsyncClient:
 async def resting(tokens: str = "", url: str = IN_PROCESS_URL) -> AsyncIterator[Api]:
     """The application before its start: it refuses and accepts, and runs nothing. For long tables of requests."""
     store = open_store(url, shards=1)
-    app = build_app(Settings(worker_url="http://127.0.0.1:9/", tokens=tokens), store)
+    settings = Settings(worker_url="http://127.0.0.1:9/", tokens=tokens, egress_allow=LOCAL)
+    app = build_app(settings, store, takes_literal_secrets=True)
     async with client_of(app) as client:
         yield Api(app, client)
     await store.close()

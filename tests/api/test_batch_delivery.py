@@ -150,20 +150,20 @@ async def test_receipts_may_be_posted_together(api: Api, function: Function):
         {"jobId": first, "token": tokens[first], "status": "success", "result": [1, {"a": 1}]},
         {"jobId": second, "token": tokens[second], "status": "failure", "error": "no"},
         {"jobId": third, "token": tokens[third], "status": "running", "progress": 50},
-        {"jobId": third, "token": "9.wrong", "status": "failure"},
+        {"jobId": third, "token": tokens[first], "status": "failure"},
         {"jobId": third, "status": "well"},
         {"jobId": "nobody", "status": "success"},
     ]
     answer = await api.post("/receipt", {"receipts": receipts})
 
     assert answer.status_code == 200
-    *taken, stale, unknown, missing = answer.json()["items"]
+    *taken, foreign, unknown, missing = answer.json()["items"]
     assert [(item["id"], item["state"], item["accepted"]) for item in taken] == [
         (first, "succeeded", True),
         (second, "retrying", True),
         (third, "running", True),
     ]
-    assert (stale["id"], stale["status"], stale["error"]["code"]) == (third, 409, "stale_receipt")
+    assert (foreign["id"], foreign["status"], foreign["error"]["code"]) == (third, 401, "unauthenticated")
     assert (unknown["status"], unknown["error"]["code"]) == (422, "validation_error")
     assert (missing["status"], missing["error"]["code"]) == (404, "job_not_found")
     assert (await api.job(first))["result"] == [1, {"a": 1}]

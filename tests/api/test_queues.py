@@ -23,6 +23,7 @@ UNTOUCHED: Json = {
     "concurrency": None,
     "rate": None,
     "perKey": {"concurrency": None, "rate": None},
+    "maxWaiting": 1_000_000,
     "circuit": {"failures": 20, "openMs": 30_000},
     "circuits": [],
     "defaults": {"maxAttempts": None, "timeoutMs": None, "backoff": None},
@@ -55,6 +56,7 @@ async def test_a_queue_without_settings_has_the_defaults(api: Api):
 
 async def test_settings_are_shown_as_they_were_set(api: Api):
     settings = {"concurrency": 3, "rate": {"limit": 2, "period": "5s", "burst": 40}, "paused": True}
+    settings |= {"maxWaiting": 7}
     settings |= {"retention": {"dead": {"age": "1h", "count": 5}}}
 
     shown = (await api.client.put("/queue/mail", json=settings)).json()
@@ -65,6 +67,7 @@ async def test_settings_are_shown_as_they_were_set(api: Api):
         "name": "mail",
         "concurrency": 3,
         "rate": rate,
+        "maxWaiting": 7,
         "paused": True,
         "retention": retention,
     }
@@ -180,6 +183,9 @@ async def test_queues_are_listed_by_name(api: Api):
         ({"pause": True}, "pause", "did you mean paused?"),
         ({"paused": "yes"}, "paused", "expected `bool"),
         ({"retention": {"queued": {"age": 1, "count": 1}}}, "retention", "queued"),
+        ({"maxWaiting": 0}, "maxWaiting", ">= 1"),
+        ({"maxWaiting": 100_000_001}, "maxWaiting", "<= 100000000"),
+        ({"maxWaiting": 1.5}, "maxWaiting", "int"),
         ({"retention": {"dead": {"age": "x", "count": 1}}}, "retention.dead.age", "is not a duration"),
         ({"retention": {"dead": {"age": "1d"}}}, "retention.dead.count", "is required"),
         ({"perkey": {}}, "perkey", "did you mean perKey?"),

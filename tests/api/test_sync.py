@@ -7,7 +7,7 @@ from tests.api.harness import Api, Json, refusal
 SHOP: Json = {
     "owner": "shop",
     "workers": {"send-email": {"url": "https://mail.example/send", "timeout": "30s"}},
-    "queues": {"mail": {"rate": {"limit": 2}, "defaults": {"maxAttempts": 3}}},
+    "queues": {"mail": {"rate": {"limit": 2}, "maxWaiting": 500, "defaults": {"maxAttempts": 3}}},
     "schedules": {
         "nightly": {"worker": "send-email", "cron": "0 2 * * *", "queue": "mail"},
         "often": {"worker": "send-email", "every": "1h"},

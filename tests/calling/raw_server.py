@@ -87,7 +87,9 @@ async def answer_all(peer: Peer) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
+async def serving(
+    behave: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[RawServer]:
     """Serve on a free port; `behave` is run for every connection, which is closed when it returns."""
     server = RawServer()
     tasks: set[asyncio.Task[None] | None] = set()
@@ -102,7 +104,7 @@ async def serving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Async
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    listener = await asyncio.start_server(accept, host, 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -14,6 +14,7 @@ import pytest
 from coordinator import __version__
 from coordinator.calling.answer import BODY_LIMIT_BYTES
 from coordinator.calling.caller import Caller, CallLimit
+from coordinator.calling.httpcore_transport import HttpcoreTransport
 from coordinator.calling.request import Call
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Success, Throttle, Unsent
 from coordinator.domain.worker import Ack
@@ -264,7 +265,7 @@ async def test_what_is_not_complete_in_time_is_timed_out_and_closed(
 
 
 async def test_a_handshake_is_inside_the_time_as_well(caller: Caller, transport: httpx.AsyncBaseTransport) -> None:
-    if isinstance(transport, httpx.AsyncHTTPTransport):
+    if isinstance(transport, HttpcoreTransport):
         pytest.skip("httpcore leaves the socket of a cancelled handshake to the garbage collector, which warns of it")
     async with serving(Peer.gone) as server:
         outcome = await caller.call(replace(CALL, url=f"https://127.0.0.1:{server.port}/", timeout_s=0.1))

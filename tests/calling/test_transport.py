@@ -7,7 +7,9 @@ import ssl
 import httpx
 import pytest
 
+from coordinator.calling.egress import EgressGuard
 from coordinator.calling.transport import KEEPALIVE_S, open_transport
+from tests.calling.conftest import Opener
 from tests.calling.raw_server import Peer, answer_all, free_port, headers, serving
 
 HEADERS = [
@@ -171,9 +173,9 @@ async def test_a_call_lost_on_a_kept_connection_is_never_sent_again(
     assert (server.connections, len(server.requests)) == (1, 2)
 
 
-async def test_an_idle_connection_is_given_up_before_servers_do_so() -> None:
+async def test_an_idle_connection_is_given_up_before_servers_do_so(local: EgressGuard) -> None:
     pytest.importorskip("aiohttp")  # httpx's pool looks only when it is used
-    transport = open_transport()
+    transport = open_transport(local)
     async with serving(answer_all) as server:
         await post(transport, server.url)
         async with asyncio.timeout(KEEPALIVE_S * 3):
@@ -214,11 +216,12 @@ async def test_a_compressed_body_stays_compressed(transport: httpx.AsyncBaseTran
     assert body == bomb
 
 
-async def test_proxies_of_the_environment_are_ignored(opener: object, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(
+    opener: Opener, local: EgressGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
-    assert callable(opener)
-    transport = opener(None)
+    transport = opener(local)
     async with serving(answer_all) as server:
         status, _ = await post(transport, server.url)
         await transport.aclose()

@@ -4,12 +4,14 @@ import msgspec
 
 from coordinator.domain.job import Attempt, Spec, Tally
 from coordinator.domain.worker import Worker
-from coordinator.engine.calls import call_for
+from coordinator.engine.calls import Desk, call_for
+
+DESK = Desk("http://coordinator", lambda _: "token")
 
 
 def _id_of(nonce, **tally):
     attempt = Attempt("01JOB", nonce, 0, Tally(**tally), Spec("any", msgspec.Raw(b"{}")))
-    return call_for(attempt, Worker("http://function/"), "http://coordinator").message_id
+    return call_for(attempt, Worker("http://function/"), DESK).message_id
 
 
 def test_a_call_has_an_id_of_its_own_also_when_redis_forgot_the_one_before():

@@ -9,8 +9,10 @@ from coordinator.calling.caller import Caller, CallLimit
 from coordinator.domain.job import Attempt, Spec, Tally
 from coordinator.domain.outcome import Failure, Success
 from coordinator.domain.worker import Batching, Worker
+from coordinator.engine.calls import Desk
 from coordinator.engine.gathering import BYTES_LIMIT, Gatherer
 
+DESK = Desk("http://coordinator", lambda _: "token")
 WORKER = Worker("http://function/", batch=Batching(3, window_ms=20))
 SPEC = Spec("bulk", msgspec.Raw(b"{}"))
 
@@ -39,7 +41,7 @@ def call(gatherer, one, worker=WORKER, limit_s=5.0):
 
 
 async def test_a_fault_of_ours_reaches_each_member():
-    gatherer = Gatherer(Calls(ZeroDivisionError()), "http://coordinator")
+    gatherer = Gatherer(Calls(ZeroDivisionError()), DESK)
 
     ended = await asyncio.gather(*(call(gatherer, attempt(name)) for name in "abc"), return_exceptions=True)
 
@@ -48,7 +50,7 @@ async def test_a_fault_of_ours_reaches_each_member():
 
 async def test_two_attempts_of_one_job_are_never_in_one_call():
     caller = Calls()
-    gatherer = Gatherer(caller, "http://coordinator")
+    gatherer = Gatherer(caller, DESK)
 
     ended = await asyncio.gather(*(call(gatherer, attempt("a", nonce=nonce)) for nonce in "12"))
 
@@ -58,7 +60,7 @@ async def test_two_attempts_of_one_job_are_never_in_one_call():
 
 async def test_a_worker_that_was_replaced_gets_a_call_of_its_own():
     caller = Calls()
-    gatherer = Gatherer(caller, "http://coordinator")
+    gatherer = Gatherer(caller, DESK)
     moved = msgspec.structs.replace(WORKER, url="http://moved/")
 
     await asyncio.gather(call(gatherer, attempt("a")), call(gatherer, attempt("b"), moved))
@@ -68,7 +70,7 @@ async def test_a_worker_that_was_replaced_gets_a_call_of_its_own():
 
 async def test_a_call_is_bounded_in_bytes():
     caller = Calls()
-    gatherer = Gatherer(caller, "http://coordinator")
+    gatherer = Gatherer(caller, DESK)
     large = msgspec.structs.replace(SPEC, args=msgspec.Raw(b'"' + b"x" * (BYTES_LIMIT // 2) + b'"'))
 
     await asyncio.gather(*(call(gatherer, attempt(name, large)) for name in "abc"))
@@ -78,7 +80,7 @@ async def test_a_call_is_bounded_in_bytes():
 
 async def test_who_is_cut_off_before_the_call_was_surely_not_sent():
     caller = Calls()
-    gatherer = Gatherer(caller, "http://coordinator")
+    gatherer = Gatherer(caller, DESK)
     sent = []
     slow = msgspec.structs.replace(WORKER, batch=Batching(3, window_ms=10_000))
     waiting = asyncio.create_task(gatherer.call(attempt("a"), slow, CallLimit(60), lambda: sent.append("a")))
@@ -101,7 +103,7 @@ async def test_who_has_no_time_left_times_out_alone():
             await answered.wait()
             return await super().call_for_many(call, job_ids, on_sent)
 
-    gatherer = Gatherer(Slow(), "http://coordinator")
+    gatherer = Gatherer(Slow(), DESK)
     pair = msgspec.structs.replace(WORKER, batch=Batching(2, window_ms=10))
     short, long = call(gatherer, attempt("a"), pair, 0.05), call(gatherer, attempt("b"), pair)
 

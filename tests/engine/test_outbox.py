@@ -188,3 +188,16 @@ async def test_what_a_request_asks_of_its_own_changes_is_not_asked_of_what_other
     await outbox.drain()
 
     assert found == [None]
+
+
+async def test_a_full_queue_takes_the_callbacks_of_jobs_and_batches(shard, outbox):
+    await shard.configure("shop", max_waiting=1)
+    await shard.add(1, "shop", delay_ms=60_000)
+    await die(shard, on_failure=shard.spec("shop"))
+    await begin(shard, BATCH, ["a"], Batch(on_complete=shard.spec("shop")))
+    await shard.store.batches.end(BATCH, [("a", "dead")])
+
+    while await outbox.deliver(0):
+        pass
+
+    assert (await left(shard), await queued(shard, "shop")) == ([], 2)

@@ -53,6 +53,7 @@ class Asleep:
 async def asleep():
     made = Asleep()
     await made.clock.set(START)
+    await made.replica.receipt_tokens.agree()
     yield made
     made.replica._dispatcher.stop_claiming()
     await made.dispatching

@@ -1,5 +1,6 @@
 """What the store's machine does, each act with what must come of it."""
 
+import math
 from collections import defaultdict
 from typing import Any
 
@@ -7,6 +8,9 @@ from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from tests.store.model import FINAL, SPARED, Model, job_of
 
 SPEC = '{"worker":"w","args":1}'
+MOST_WAITING = 40
+"""Of a queue that has no bound of its own."""
+
 GROUPS = {
     "waiting": {"waiting"},
     "incomplete": {"waiting", "running"},
@@ -29,16 +33,18 @@ class Acts(Model):
 
     # How jobs come and go.
 
-    def enqueue(self, lane, count, delay_ms, timeout_ms, traits="", guards=""):
+    def enqueue(self, lane, count, delay_ms, timeout_ms, traits="", guards="", *, is_bounded=True):
         run_at = self.now + delay_ms
         rows = [(self.shard.new_id(), lane, 0, delay_ms, timeout_ms, traits, guards, SPEC) for _ in range(count)]
         made = {"retention": self.shard.retention, "idempotency_ms": 1000, "all_or_none": ""}
+        made["max_waiting"] = MOST_WAITING if is_bounded else ""
         *_, replies = self.do(self.shard.run("enqueue_jobs", rows, **made))
-        wanted = [self.accept(row[0], job_of(lane, run_at, timeout_ms, traits, self.now), guards) for row in rows]
+        most = self.settings[lane.partition("#")[0]].get("max_waiting", MOST_WAITING) if is_bounded else math.inf
+        wanted = [self.accept(row[0], job_of(lane, run_at, timeout_ms, traits, self.now), guards, most) for row in rows]
         assert [(reply[0].decode(), *(told.decode() for told in reply[1:2])) for reply in replies] == wanted
 
-    def accept(self, job_id, job, guards):
-        """The reply for a new job. Whoever has its handle may be in the way, or has to go."""
+    def accept(self, job_id, job, guards, most):
+        """The reply for a new job. Whoever has its handle may be in the way, or has to go, and makes room for it."""
         least = self.least_burst(job.lane)
         if job.cost != 1 and job.cost > least:
             return "cost_exceeds_burst", f"{least:g}"
@@ -50,6 +56,8 @@ class Acts(Model):
             if on_conflict != "replace" or self.jobs[rival_id].state != "waiting":
                 return "duplicate", rival_id
             self.finish(rival_id, "cancelled", "cancelled", "superseded")
+        elif self.depth(job.queue) >= most:
+            return "queue_full", str(most)
         self.create(job_id, job)
         return ("created",)
 
@@ -172,11 +180,13 @@ class Acts(Model):
         if script == "renew_leases":
             rows = [(job_id, number, nonce)]
             _, gone, extended = self.do(self.shard.run(script, rows, holder=holder, lease_ms=self.shard.lease_ms))
-            is_current = is_current and job.holder == holder
-            assert gone == ([] if is_current else [job_id.encode()])
-            left = max(0, (job.ends_at or job.deadline_at) - self.now) if is_current else 0
-            assert extended == ([[job_id.encode(), left]] if is_current and job.heard else [])
-            if is_current:
+            is_held = is_current and job.holder == holder
+            # One without a holder was left to its function, which goes on.
+            goes_on = is_current and job.heard and job.holder in {"", holder}
+            assert gone == ([] if is_held or goes_on else [job_id.encode()])
+            left = max(0, (job.ends_at or job.deadline_at) - self.now) if goes_on else 0
+            assert extended == ([[job_id.encode(), left]] if goes_on else [])
+            if is_held:
                 job.score = min(self.now + self.shard.lease_ms, job.deadline_at)
             return
         told = [""] if script == "detach_jobs" else []

@@ -102,7 +102,7 @@ class Shard:
         """Enqueue jobs of one throttle key."""
         spec = msgspec.json.encode(self.spec(lane.partition("#")[0]))
         rows = [(self.new_id(), lane, run_at, delay_ms, TIMEOUT_MS, "", "", spec) for _ in range(count)]
-        await self.run("enqueue_jobs", rows, retention=RETENTION, idempotency_ms=1000, all_or_none="")
+        await self.run("enqueue_jobs", rows, retention=RETENTION, idempotency_ms=1000, all_or_none="", max_waiting="")
         return [row[0] for row in rows]
 
     async def enqueue(self, jobs: list[NewJob]) -> tuple[int, int | None]:

@@ -83,6 +83,10 @@ class PlainMachine(Acts, RuleBasedStateMachine):
     def a_user_enqueues(self, lane, count, delay_ms, traits, is_short):
         self.enqueue(lane, count, delay_ms, 3000 if is_short else 60_000, traits)
 
+    @rule(lane=lanes, count=st.integers(1, 2))
+    def what_was_accepted_before_is_enqueued(self, lane, count):
+        self.enqueue(lane, count, 0, 60_000, is_bounded=False)
+
     @rule(
         lane=lanes,
         handle=st.sampled_from("hi"),

@@ -209,6 +209,9 @@ class Model:
     def waiting(self, lane):
         return [(job_id, job) for job_id, job in self.jobs.items() if (job.state, job.lane) == ("waiting", lane)]
 
+    def depth(self, queue):
+        return sum((job.state, job.queue) == ("waiting", queue) for job in self.jobs.values())
+
     def running(self, queue):
         return sum((job.state, job.queue) == ("running", queue) for job in self.jobs.values())
 

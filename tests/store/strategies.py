@@ -20,6 +20,7 @@ limits = st.fixed_dictionaries(
     {"paused": st.sampled_from([False, False, True]), "concurrency": st.sampled_from([None, 1, 3])},
     optional={
         "rate": rates,
+        "max_waiting": st.sampled_from([3, 9]),
         "per_key": st.builds(KeyLimits, concurrency=st.sampled_from([None, 1, 2]), rate=st.none() | rates),
         "retention": st.dictionaries(st.sampled_from(list(FINAL.values())), retentions),
     },

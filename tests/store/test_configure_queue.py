@@ -6,6 +6,7 @@ from coordinator.domain.queue import QueueSettings, Rate, Retention
 
 EVERYTHING = QueueSettings(
     concurrency=7,
+    max_waiting=9,
     rate=Rate(2, 1000, 40),
     paused=True,
     retention={
@@ -21,6 +22,7 @@ EVERYTHING = QueueSettings(
     [
         QueueSettings(paused=False),
         QueueSettings(paused=False, concurrency=1),
+        QueueSettings(paused=False, max_waiting=1),
         QueueSettings(paused=False, rate=Rate(1, 60_000, 1)),
         QueueSettings(paused=True),
         QueueSettings(paused=False, retention={"dead": Retention(0, 0)}),

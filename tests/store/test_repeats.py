@@ -66,7 +66,7 @@ def ending_of(attempt, verb, outcome):
 CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "enqueue_jobs": lambda s: (
         [("new1", "shop", 0, 0, 60_000, "", "", "{}"), ("new2", "shop#a", 0, 5000, 60_000, "", "", "{}")],
-        {"retention": s["retention"], "idempotency_ms": 60_000, "all_or_none": ""},
+        {"retention": s["retention"], "idempotency_ms": 60_000, "all_or_none": "", "max_waiting": 2},
     ),
     "claim_jobs": lambda s: ([], BATCH | {"retention": s["retention"]}),
     "renew_leases": lambda s: ([row_of(attempt) for attempt in s["running"]], HOLD),
@@ -103,7 +103,9 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "clear_outbox": lambda s: ([(s["told"], s["told_at"])], {}),
     "expire_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "configure_queue": lambda s: (QUEUE_ROWS, {"name": "default"}),
-    "put_worker": lambda s: ([], {"name": "w", "record": "{}"}),
+    "put_record": lambda s: ([], {"name": "w", "record": "{}"}),
+    "note_deed": lambda s: ([], {"entry": "{}", "kept": 2}),
+    "drop_record": lambda s: ([], {"name": "w"}),
     "configure_lane": lambda s: ([], {"name": "shop#a", "action": "pause"}),
     "delete_queue": lambda s: ([], {"name": "b"}),
     "put_schedule": lambda s: (
@@ -132,8 +134,8 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
 }
 """For each script that writes, a call that changes something."""
 
-CHANGES_NOTHING = {"due_schedules", "check_jobs", "check_indexes", "check_records"}
-"""What writes only to mend: in a sound keyspace it changes nothing."""
+CHANGES_NOTHING = {"due_schedules", "check_jobs", "check_indexes", "check_records", "drop_record"}
+"""What writes only to mend, or forgets what is not there: in a sound keyspace it changes nothing."""
 
 IS_ANOTHER_CALL_LATER = {"beat_jobs", "claim_jobs", "expire_jobs", "expired_jobs", "purge_jobs"}
 """What takes or finds whatever is due by then."""
@@ -179,7 +181,7 @@ def test_every_script_is_here():
 async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
     if script == "hold_leadership":
         await shard.store.leadership.resign(0, "r0")
-    shard.is_broken = script in {"register_replica", "put_worker"}  # They make a key of the shard's root.
+    shard.is_broken = script in {"register_replica", "put_record", "note_deed"}  # They make a key of the shard's root.
     rows, values = CALLS[script](seeded)
     before = await shard.dump()
 
@@ -207,7 +209,7 @@ async def test_a_read_changes_nothing(shard, seeded, script):
 @pytest.mark.parametrize("script", sorted(set(CALLS) - IS_ANOTHER_CALL_LATER))
 async def test_a_call_that_is_repeated_much_later_makes_nothing_twice(shard, seeded, clock, script):
     """The jobs, and how often each was tried, are the same as if the repetition had never come."""
-    shard.is_broken = script in {"register_replica", "put_worker"}  # They make a key of the shard's root.
+    shard.is_broken = script in {"register_replica", "put_record", "note_deed"}  # They make a key of the shard's root.
     rows, values = CALLS[script](seeded)
     await shard.run(script, rows, **values)
     once = await shard.dump()

@@ -112,10 +112,10 @@ test("a batch worker is registered as one", async () => {
 test("a receipt is posted before it is answered, if the function took long", async (t) => {
   const { url, requests } = await coordinator(t, [200, { accepted: true }]);
   let now = Date.now();
-  const handler = wrap(() => void (now += 10_000) ?? 1, { secret, url, token: "bearer", now: () => now });
+  const handler = wrap(() => void (now += 10_000) ?? 1, { secret, url, now: () => now });
   assert.deepEqual(await send(handler, jobOf()), [200, SUCCESS]);
   const [{ path, headers, body }] = requests;
-  assert.deepEqual([path, headers.authorization], ["/job/job-1/receipt", "Bearer bearer"]);
+  assert.deepEqual([path, headers.authorization], ["/job/job-1/receipt", undefined]);
   assert.deepEqual(body, { ...SUCCESS, attempt: 1, token: "1.abc" });
 });
 
@@ -190,7 +190,7 @@ test("posts go to the address of the environment before that", async (t) => {
   await send(handler, jobOf(), { env: { COORDINATOR_URL: `${url}/`, COORDINATOR_TOKEN: "own" } });
   assert.deepEqual(
     requests.map(({ path, headers }) => [path, headers.authorization]),
-    [["/job/job-1/receipt", "Bearer own"]],
+    [["/job/job-1/receipt", undefined]],
   );
 });
 

@@ -35,7 +35,7 @@ local function load_queue(name)
   local field = redis.call("HMGET", queue_key(name), "paused", "concurrency", "rate_limit", "rate_period_ms", "rate_burst",
     "tokens", "refilled_at", "key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst", "priorities",
     "circuit_failures", "circuit_open_ms", "withheld",
-    "seen_limit", "seen_burst", "heard_at", "told_at")
+    "seen_limit", "seen_burst", "heard_at", "told_at", "max_waiting")
   local queue = { name = name, paused = field[1] == "1", concurrency = tonumber(field[2] or INFINITE),
     key_concurrency = tonumber(field[8] or INFINITE), key_rate = field[9] and { tonumber(field[9]), tonumber(field[10]), tonumber(field[11]) } }
   queue.seen = seen_of(field[16], field[17], field[18], field[19])
@@ -43,6 +43,7 @@ local function load_queue(name)
     local limit, period_ms, burst = tonumber(field[3]), tonumber(field[4]), tonumber(field[5])
     queue.bucket = open_bucket(narrowed(limit, period_ms, burst, queue.seen), { field[6], field[7], field[15] })
   end
+  queue.max_waiting = tonumber(field[20] or nil)
   queue.circuit_failures, queue.circuit_open_ms = tonumber(field[13] or nil), tonumber(field[14] or nil)
   queue.lines = {}
   for priority = 0, 9 do

@@ -27,6 +27,11 @@ local function put_waiting(id, lane, priority, run_at, spent)
   touch_lane(lane)
 end
 
+-- How many jobs of a queue wait, whatever for: the plain line and what is listed beside it have each of them once.
+local function count_waiting(queue)
+  return redis.call("ZCARD", waiting_key(queue, PRIORITY_DEFAULT)) + redis.call("ZCARD", spread_key(queue))
+end
+
 -- When the job is given up if it has not been called by then.
 local function put_expiry(id, expires_at)
   expires_at = string.format("%.0f", expires_at)

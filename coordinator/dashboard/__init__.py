@@ -1,0 +1,1 @@
+"""The dashboard: static files that use the public API, as any other program does."""

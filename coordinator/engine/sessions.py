@@ -1,0 +1,44 @@
+"""Sessions of the dashboard, the same on every replica: nothing is kept of them but in the browser."""
+
+import time
+
+from coordinator.domain.session import PURPOSE, Session, cookie_of, end_of_session, is_valid, read_claim
+from coordinator.domain.tokens import Grant
+from coordinator.engine.shared_keys import SharedKeys
+from coordinator.engine.tokens import Tokens
+
+
+class Sessions:
+    """Begins them, and knows them again."""
+
+    def __init__(self, tokens: Tokens, shared: SharedKeys) -> None:
+        """A session is worth what its token is."""
+        self._tokens = tokens
+        self._shared = shared
+        self._keys: dict[str, bytes] = {}
+
+    async def begin(self, token_id: str) -> tuple[Session, str] | None:
+        """A session of this token, with its cookie; None if the token ends right now. Raises `StoreUnavailable`."""
+        await self._agree()
+        token = await self._tokens.named(token_id)
+        if token is None:
+            return None
+        session = Session(token_id, end_of_session(time.time(), token.expires_at))
+        key_id, key = next(iter(self._keys.items()))
+        return session, cookie_of(session, token.digest, key_id, key)
+
+    async def find(self, cookie: str) -> tuple[Session, Grant] | None:
+        """A session and what it allows; None if the cookie is none of ours, or ended. Raises `StoreUnavailable`."""
+        claim = read_claim(cookie)
+        if claim is None:
+            return None
+        await self._agree()
+        token = await self._tokens.named(claim.session.token)
+        if token is None or not is_valid(claim, token.digest, self._keys, time.time()):
+            return None
+        grant = await self._tokens.grant_of_id(claim.session.token)
+        return None if grant is None else (claim.session, grant)
+
+    async def _agree(self) -> None:
+        if not self._keys:
+            self._keys = await self._shared.derived(PURPOSE)

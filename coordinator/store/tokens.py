@@ -1,0 +1,51 @@
+"""API tokens in Redis: one hash for all, a JSON record each, and one for when they were last used. Of no shard."""
+
+import logging
+
+import msgspec
+
+from coordinator.domain.tokens import Token
+from coordinator.store.connection import Connection
+
+log = logging.getLogger(__name__)
+
+_decoder = msgspec.json.Decoder(Token)
+
+
+class TokenStore:
+    """The tokens that were made, not those of the settings. Every method may raise `StoreUnavailable`."""
+
+    def __init__(self, connection: Connection) -> None:
+        """`<prefix>:tokens` and `<prefix>:tokens_used` are the keys."""
+        self._connection = connection
+        self._key = f"{connection.prefix}:tokens"
+        self._used = f"{connection.prefix}:tokens_used"
+
+    async def put(self, token_id: str, token: Token) -> None:
+        """Keep a token under its id."""
+        await self._connection.run("put_record", self._key, name=token_id, record=msgspec.json.encode(token))
+
+    async def read_all(self) -> dict[str, Token]:
+        """Every token by its id. One that cannot be read, because another version made it, opens nothing."""
+        tokens: dict[str, Token] = {}
+        for token_id, record in (await self._connection.pairs(self._key)).items():
+            try:
+                tokens[token_id.decode()] = _decoder.decode(record)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                log.warning("a token cannot be read", extra={"token": token_id.decode(), "error": str(error)})
+        return tokens
+
+    async def delete(self, token_id: str) -> bool:
+        """Revoke a token. Returns whether there was one."""
+        _, known = await self._connection.run("drop_record", self._key, name=token_id)
+        await self._connection.run("drop_record", self._used, name=token_id)
+        return bool(known)
+
+    async def note_use(self, token_id: str, at: int) -> None:
+        """Keep when a token was used (Unix ms)."""
+        await self._connection.run("put_record", self._used, name=token_id, record=str(at))
+
+    async def last_uses(self) -> dict[str, int]:
+        """When tokens were last used, by their ids."""
+        pairs = await self._connection.pairs(self._used)
+        return {token_id.decode(): int(at) for token_id, at in pairs.items()}

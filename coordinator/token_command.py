@@ -1,0 +1,102 @@
+"""The command `coordinator token`: makes, lists and revokes API tokens, straight in Redis, also when nobody serves.
+
+Whoever can write there can do everything already; so it is how the first token is made, and the way back in.
+"""
+
+import argparse
+import getpass
+import json
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from coordinator.api.reading import decode
+from coordinator.api.tokens import TokenBody, token_answer, token_of
+from coordinator.domain.tokens import SCOPES
+from coordinator.engine.tokens import KnownToken, Tokens
+from coordinator.safety import open_checked
+from coordinator.settings import Settings
+from coordinator.store.audit import AuditEntry
+from coordinator.store.open import Store
+
+FLAGS = ("act", "name", "scopes", "queues", "expires_in", "id")
+"""Those of its own."""
+
+_COLUMNS = ("ID", "NAME", "SCOPES", "QUEUES", "EXPIRES", "LAST USED")
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> list[argparse.ArgumentParser]:
+    """Tell the parser of it. Returns the parsers that take settings."""
+    acts = commands.add_parser("token", help="make, list and revoke the tokens of the API").add_subparsers(
+        dest="act", required=True, metavar="act"
+    )
+    create = acts.add_parser("create", help="make a token; it is printed, and never to be had again")
+    create.add_argument("--name", required=True, help="what it is for")
+    create.add_argument("--scopes", required=True, help=f"what it may do: {','.join(SCOPES)}, with commas")
+    create.add_argument("--queues", default="", help="the queues that it is for, with commas, such as mail-*; else all")
+    create.add_argument("--expires-in", help="how long it is valid, such as 90d; else until it is revoked")
+    listed = acts.add_parser("list", help="show the tokens, without their texts")
+    revoke = acts.add_parser("revoke", help="have a token open nothing more; all replicas know within a second")
+    revoke.add_argument("id", help="as `list` shows it")
+    return [create, listed, revoke]
+
+
+async def administer(url: str, settings: Settings, own: dict[str, Any], *, as_json: bool) -> int:
+    """Do it. Returns the exit code. Raises `CoordinatorError`."""
+    store = await open_checked(url, settings)
+    told: list[str] = []
+    tokens = Tokens(store.tokens, settings.token_list, tell=told.append)
+    try:
+        match own["act"]:
+            case "create":
+                said = await _create(store, tokens, own, as_json=as_json)
+            case "revoke":
+                await tokens.revoke(own["id"])
+                said = "" if as_json else f"revoked {own['id']}\n"
+            case _:
+                said = _listed(await tokens.all(), as_json=as_json)
+        for message in told:
+            await store.leadership.publish(message)
+            await store.audit.add(_deed(own))
+    finally:
+        await store.close()
+    sys.stdout.write(said)
+    return 0
+
+
+async def _create(store: Store, tokens: Tokens, own: dict[str, Any], *, as_json: bool) -> str:
+    asked = {"name": own["name"], "scopes": _parts(own["scopes"]), "queues": _parts(own["queues"])}
+    if own["expires_in"]:
+        asked["expiresIn"] = own["expires_in"]
+    token = token_of(decode(msgspec.json.encode(asked), TokenBody), await store.schedules.now())
+    token_id, text = await tokens.make(token)
+    if as_json:
+        return json.dumps({"token": text} | token_answer(KnownToken(token_id, token, None))) + "\n"
+    return f"{text}\n"
+
+
+def _listed(known: list[KnownToken], *, as_json: bool) -> str:
+    answers = [token_answer(one) for one in known]
+    if as_json:
+        return json.dumps({"items": answers}) + "\n"
+    rows = [_COLUMNS, *(tuple(_row(answer)) for answer in answers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "".join("  ".join(map(str.ljust, row, widths)).rstrip() + "\n" for row in rows)
+
+
+def _row(answer: dict[str, Any]) -> list[str]:
+    queues = ",".join(answer["queues"]) or "all"
+    shown = [answer["id"], answer["name"], ",".join(answer["scopes"]), queues, answer["expiresAt"] or "never"]
+    return [*shown, answer["lastUsedAt"] or "-"]
+
+
+def _deed(own: dict[str, Any]) -> AuditEntry:
+    action = {"create": "make_token", "revoke": "revoke_token"}[own["act"]]
+    path = f"coordinator token {own['act']} {own.get('id') or own.get('name')}"
+    return AuditEntry(time.time_ns() // 1_000_000, f"cli:{getpass.getuser()}", action, path, 200, "")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,210 @@
+"""With keys: what an application keeps, logs and shows of what is secret."""
+
+import base64
+import json
+import logging
+
+import msgspec
+import pytest
+
+from coordinator.app import build_app
+from coordinator.domain.keyring import Keyring
+from coordinator.settings import Settings
+from coordinator.store.open import open_store, store_on
+from coordinator.store.sealing import Sealer
+from tests.api.harness import JSON, Api, Function, Reply, client_of, living, refusal
+
+KEY = bytes(range(7, 39))
+OTHER = Keyring({"k2": bytes(range(8, 40))})
+SECRET = f"whsec_{base64.b64encode(b'what only the worker knows!').decode()}"
+MARKS = {
+    name: f"mark-{name}-7f3a" for name in ("args", "meta", "result", "error", "message", "header", "token", "bearer")
+}
+
+
+@pytest.fixture
+def live_store(live_store):
+    """The same store, with a key."""
+    return store_on(live_store.connection, Sealer(Keyring({"k1": KEY})))
+
+
+async def everything(store) -> bytes:
+    """All keys and values that Redis holds."""
+    commands = {
+        b"hash": ("HGETALL",),
+        b"zset": ("ZRANGE", 0, -1),
+        b"set": ("SMEMBERS",),
+        b"list": ("LRANGE", 0, -1),
+        b"string": ("GET",),
+    }
+    held = []
+    async for page in store.connection.scan("*"):
+        for key in page:
+            command, *more = commands[await store.connection.call("TYPE", key.decode())]
+            held += [key, repr(await store.connection.call(command, key.decode(), *more)).encode()]
+    return b"\n".join(held)
+
+
+async def test_no_secret_is_logged_or_stands_readable_in_redis(start, live_store, function: Function, caplog):
+    caplog.set_level(logging.DEBUG)
+    failure = {"status": "failure", "error": {"message": MARKS["error"]}, "retryAfter": 0.001}
+    function.replies(
+        Reply(body=json.dumps({"status": "running", "message": MARKS["message"]}).encode()),
+        Reply(body=json.dumps(failure).encode()),
+        Reply(body=json.dumps({"status": "success", "result": {"of": MARKS["result"]}}).encode()),
+    )
+    given = {"keys": f"k1:{base64.b64encode(KEY).decode()}", "tokens": MARKS["token"], "worker_secret": SECRET}
+    async with start(takes_literal_secrets=False, **given) as api:
+        api.client.headers["authorization"] = f"Bearer {MARKS['token']}"
+        worker = {"url": function.url, "secret": SECRET, "headers": {"x-api-key": MARKS["header"]}}
+        worker |= {"auth": {"type": "bearer", "token": MARKS["bearer"]}}
+        assert (await api.client.put("/worker/pay", json=worker)).status_code == 201
+        callback = {"worker": "tell", "args": MARKS["args"]}
+        asked = {"args": {"card": MARKS["args"]}, "meta": {"who": MARKS["meta"]}, "backoff": {"base": 0}}
+        asked |= {"unique": {"by": ["args.card"]}, "onSuccess": callback, "timeout": "10s"}
+        beaten = await api.enqueue("pay", **asked)
+        await function.called(1)
+        assert (await api.receipt(beaten, status="failure", error={"message": MARKS["error"]})).status_code == 200
+        job = await api.until(beaten, "succeeded")
+        await api.enqueue("pay", **asked | {"cron": "0 0 1 1 *", "unique": None})
+        await api.post("/job/batch", {"jobs": [{"worker": "pay", "delay": "1h"} | asked], "onComplete": callback})
+        called = await function.called(4)
+        held = await everything(live_store)
+
+    assert (job["args"], job["result"]["of"]) == ({"card": MARKS["args"]}, MARKS["result"])
+    assert MARKS["error"] in json.dumps(job["attempts"])
+    assert (called[0].headers["x-api-key"], called[0].headers["authorization"]) == (
+        MARKS["header"],
+        f"Bearer {MARKS['bearer']}",
+    )
+    logged = "\n".join(f"{record.getMessage()} {record.__dict__} {record.exc_text}" for record in caplog.records)
+    encoded = base64.b64encode(KEY).decode()
+    for secret in (*MARKS.values(), SECRET, SECRET.removeprefix("whsec_"), encoded, KEY.hex()):
+        assert secret not in logged
+        assert secret.encode() not in held
+    assert b"~k1." in held
+
+
+@pytest.fixture
+async def idle_app():
+    """Makes applications on one store, with or without keys, that have not started."""
+    store = open_store("memory://", shards=1)
+
+    def make(keyring: Keyring | None, **settings: object) -> Api:
+        seen = store_on(store.connection, Sealer(keyring))
+        app = build_app(msgspec.convert({"worker_url": "http://127.0.0.1:9/"} | settings, Settings), seen)
+        return Api(app, client_of(app))
+
+    yield make
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"secret": SECRET}, "secret"),
+        ({"secret": SECRET, "previousSecret": SECRET}, "secret"),
+        ({"headers": {"Authorization": "Basic x"}}, "headers.Authorization"),
+        ({"headers": {"x-vercel-protection-bypass": "x"}}, "headers.x-vercel-protection-bypass"),
+        ({"headers": {"X-Api-Key": "x"}}, "headers.X-Api-Key"),
+        ({"auth": {"type": "bearer", "token": "x"}}, "auth.token"),
+    ],
+)
+async def test_without_keys_a_secret_is_taken_by_reference_only(idle_app, fields, path):
+    api, body = idle_app(None), {"url": "https://example.com/"} | fields
+
+    refusal(await api.client.put("/worker/a", json=body), 422, "validation_error", path, "COORDINATOR_KEYS")
+    declared = {"owner": "me", "workers": {"a": body}}
+    refusal(await api.post("/sync", declared), 422, "validation_error", f"workers.a.{path}", "env:NAME")
+    assert (await idle_app(OTHER).client.put("/worker/a", json=body)).status_code == 201
+
+
+async def test_a_header_that_opens_nothing_is_taken_as_it_is(idle_app):
+    body = {"url": "https://example.com/", "headers": {"x-tenant": "a"}}
+
+    assert (await idle_app(None).client.put("/worker/a", json=body)).status_code == 201
+
+
+async def test_what_cannot_be_opened_is_shown_as_that_and_not_changed(idle_app):
+    sealing, other = idle_app(Keyring({"k1": KEY})), idle_app(OTHER)
+    job_id = await sealing.enqueue(args={"card": 7}, delay="1h", tags=["a"], onFailure={"worker": "b", "args": 1})
+    schedule_id = await sealing.enqueue(args={"card": 7}, every="1h")
+    lost = {"sealed": "k1"}
+
+    job = await other.job(job_id)
+    assert (job["args"], job["meta"], job["onFailure"]["args"]) == (lost, lost, lost)
+    assert (job["worker"], job["tags"], job["state"]) == ("send-email", ["a"], "scheduled")
+    assert [found["args"] for found in (await other.client.get("/job")).json()["items"]] == [lost]
+    schedule = (await other.client.get(f"/schedule/{schedule_id}")).json()
+    assert (schedule["args"], schedule["everyMs"]) == (lost, 3_600_000)
+    for path, body in ((f"/job/{job_id}", {"priority": 1}), (f"/schedule/{schedule_id}", {"priority": 1})):
+        refusal(await other.client.patch(path, json=body), 409, "sealed", says="'k1'")
+    refusal(await other.post(f"/schedule/{schedule_id}/trigger", {}), 409, "sealed", says="'k1'")
+    bulk = {"action": "edit", "filter": {"state": "scheduled"}, "set": {"priority": 1}}
+    assert (await other.post("/job/bulk", bulk)).json() == {"matched": 1, "done": 0, "more": False}
+    assert (await other.client.post(f"/schedule/{schedule_id}/pause", headers=JSON)).status_code == 200
+    assert (await sealing.job(job_id))["args"] == {"card": 7}
+    assert (await sealing.client.get(f"/schedule/{schedule_id}")).json()["args"] == {"card": 7}
+
+
+async def test_a_call_for_a_job_that_cannot_be_opened_fails_and_names_the_key(live_store, function: Function):
+    with_other_key = store_on(live_store.connection, Sealer(OTHER))
+    asked = build_app(Settings(worker_url=function.url), live_store)
+    async with client_of(asked) as client:
+        job_id = await Api(asked, client).enqueue(args={"card": 7}, maxAttempts=1)
+        worker = {"url": function.url, "secret": SECRET}
+        assert (await client.put("/worker/pay", json=worker)).status_code == 201
+        calling_id = await Api(asked, client).enqueue("pay", maxAttempts=1, key="k")
+    app = build_app(Settings(worker_url=function.url, poll_interval_ms=100, shutdown_grace_ms=0), with_other_key)
+    async with living(app), client_of(app) as client:
+        api = Api(app, client)
+        for dead in (job_id, calling_id):
+            job = await api.until(dead, "dead")
+            assert job["lastError"]["type"] == "SealedJob"
+            assert "'k1'" in job["lastError"]["message"]
+        fine = await api.enqueue()
+        await api.until(fine, "succeeded")
+        await api.until(await api.enqueue("pay", maxAttempts=1), "dead")
+        pinged = (await client.post("/worker/pay/ping", headers=JSON)).json()
+        assert pinged["error"]["type"] == "SealedWorker"
+        assert "'k1'" in pinged["error"]["message"]
+    assert [call.body["jobId"] for call in function.calls] == [fine]
+
+
+async def test_lists_leave_out_what_is_to_be_redacted(idle_app):
+    api = idle_app(None, redact="Card, iban")
+    args = {"order": 7.10, "to": [{"CARD": "4111"}, {"iban": {"a": 1}}]}
+    fields = {"args": args, "meta": {"card": 1}, "unique": {"by": ["args.order", "meta.card"]}}
+    fields |= {"delay": "1h", "onSuccess": {"worker": "b", "args": {"card": 1}}}
+    job_id = await api.enqueue(**fields)
+    schedule_id = await api.enqueue(args=args, every="1h")
+    left = {"order": 7.1, "to": [{"CARD": "[redacted]"}, {"iban": "[redacted]"}]}
+
+    (job,) = (await api.client.get("/job")).json()["items"]
+    assert (job["args"], job["meta"], job["onSuccess"]["args"]) == (left, *({"card": "[redacted]"},) * 2)
+    assert json.loads(job["unique"]) == [["args.order", 7.1], ["meta.card", "[redacted]"]]
+    (schedule,) = (await api.client.get("/schedule")).json()["items"]
+    assert schedule["args"] == left
+    handle = (await api.job(job_id))["unique"]
+    by_handle = await api.client.get("/job", params={"queue": "default", "unique": handle})
+    assert by_handle.json()["items"] == [job]
+    assert (await api.job(job_id))["args"] == args
+    assert (await api.client.get(f"/schedule/{schedule_id}")).json()["args"] == args
+
+
+async def test_lists_show_what_holds_nothing_to_redact_to_the_last_digit(idle_app):
+    api = idle_app(None, redact="card")
+    number = b"1.00000000000000000001"
+    await api.post("/job", content=b'{"worker":"a","delay":"1h","args":{"n":' + number + b"}}")
+
+    assert number in (await api.client.get("/job")).content
+
+
+def test_settings_are_shown_without_their_secrets():
+    secrets = ("redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys")
+    given = {"redis_url": "redis://me:mark-url@host:1/0"} | {name: f"mark-{name}" for name in secrets}
+    shown = repr(msgspec.convert(given, Settings))
+
+    assert "mark" not in shown
+    assert "redis_url='redis://host:1/0'" in shown
+    assert "port=8000" in shown
