@@ -22,8 +22,8 @@ from coordinator.errors import NotFound
 Action = Literal["pause", "resume", "reset"]
 ACTIONS: tuple[str, ...] = get_args(Action)
 
-_CURSOR = re.compile(r"\d{1,15}", re.ASCII)
-"""What Redis counts with is smaller."""
+_CURSOR = re.compile(r"0|[1-9]\d{0,14}", re.ASCII)
+"""As Redis writes it: other digits it refuses."""
 
 
 @get("/queue/{name:str}/key")

@@ -87,7 +87,11 @@ class _Schemas:
 
     def __init__(self) -> None:
         told = list(OPERATIONS.values())
-        shapes = {shape for one in told for shape in (one.body, one.query, *chain(*one.answers.values()))}
+        shapes = {
+            shape
+            for one in told
+            for shape in (one.body, one.body_of_schedule, one.query, *chain(*one.answers.values()))
+        }
         self._shapes = [Problem, *sorted((shape for shape in shapes if shape), key=lambda shape: shape.__name__)]
         schemas, self.components = msgspec.json.schema_components(self._shapes, ref_template=_REF)
         self._schemas = dict(zip(self._shapes, schemas, strict=True))
@@ -122,7 +126,7 @@ def _described(handler: HTTPRouteHandler, path: str, schemas: _Schemas) -> Docum
     if told.replays:
         described["responses"][str(told.replays)]["headers"] = {"Idempotency-Replayed": _REPLAYED}
     if told.body:
-        content = {"application/json": {"schema": schemas.of([told.body])}}
+        content = {"application/json": {"schema": schemas.of(told.bodies)}}
         described["requestBody"] = {"required": told.has_to_have_body, "content": content}
     # A parameter that the route does not take is refused by each, and who comes too often by each that wants a token.
     refused = {*told.refuses, 422, *(() if handler.opt.get("public") else (401, 403, 429))}

@@ -116,6 +116,7 @@ class Problem(msgspec.Struct):
 class Operation:
     """What a handler reads and, by status, what it answers; no shape is any object, or nothing with 204.
 
+    `body_of_schedule` is what the body is where a schedule's id stands in a job's place, if that is another.
     `path` is how callers see one that the router knows only the beginning of, `words` what its last part may be.
     With `takes_key` a request may be named by `Idempotency-Key`; an answer of the status `replays` may be of before.
     `media_types` are those of an answer that is text, and no JSON.
@@ -123,6 +124,7 @@ class Operation:
 
     answers: dict[int, Sequence[Shape]]
     body: Shape | None = None
+    body_of_schedule: Shape | None = None
     query: Shape | None = None
     refuses: Sequence[int] = ()
     has_to_have_body: bool = True
@@ -131,6 +133,11 @@ class Operation:
     media_types: Sequence[str] = ()
     takes_key: bool = False
     replays: int | None = None
+
+    @property
+    def bodies(self) -> list[Shape]:
+        """What the body may be."""
+        return [body for body in (self.body, self.body_of_schedule) if body]
 
 
 OPERATIONS = {
@@ -171,7 +178,12 @@ OPERATIONS = {
         refuses=(400, 404, 409, 413, 415, 422, 503),
         has_to_have_body=False,
     ),
-    "edit_job": Operation({200: [JobAnswer]}, body=EditBody, refuses=(400, 404, 409, 413, 415, 422, 503)),
+    "edit_job": Operation(
+        {200: [JobAnswer, ScheduleAnswer]},
+        body=EditBody,
+        body_of_schedule=PatchBody,
+        refuses=(400, 404, 409, 413, 415, 422, 503),
+    ),
     "cancel_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "retry_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "run_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),

@@ -184,3 +184,10 @@ async def test_an_open_circuit_is_shown_with_its_worker(api: Api, function: Func
 
     (shown,) = (await eventually(opened))["shown"]
     assert (shown["worker"], shown["failures"]) == ("bad", 2)
+
+
+@pytest.mark.parametrize("cursor", ["01", "9" * 20, "9" * 400, "\u00b2", "-1", "x"])
+async def test_a_cursor_of_keys_that_is_none_is_the_beginning(idle: Api, cursor: str):
+    answer = await idle.client.get("/queue/shop/key", params={"cursor": cursor})
+
+    assert (answer.status_code, answer.json()) == (200, {"items": [], "cursor": None})

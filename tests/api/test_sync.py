@@ -169,3 +169,11 @@ async def test_a_schedule_that_is_moved_to_another_queue_by_hand_stays_its_owner
         assert moved.json()["owner"] == "shop"
 
     assert (await sync(api, {"owner": "shop", "schedules": {}}))["deleted"] == ["schedule/nightly", "schedule/often"]
+
+
+async def test_what_is_no_json_behind_a_wrong_field_is_refused(idle: Api):
+    body = b'{"owner":"a","workers":{"w":{"url":1}},"queues":0x10}'
+
+    answer = await idle.post("/sync", content=body)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
