@@ -102,6 +102,10 @@ async def _serve(settings: Settings) -> int:
         await store.agree()
     if settings.is_loopback and not settings.token_list:
         log.info("there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call")
+    if not settings.is_loopback and not settings.keys:
+        log.warning(
+            "there are no COORDINATOR_KEYS: who can read Redis, or a copy of it, can read jobs and pose as others"
+        )
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
     limits = Limits(connections=settings.max_connections)

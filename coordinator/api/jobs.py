@@ -17,7 +17,7 @@ from coordinator.api.job_bodies import (
     start_of,
 )
 from coordinator.api.listing import named, read_page
-from coordinator.api.permissions import hold_to, queues_of
+from coordinator.api.permissions import hold_to, hold_to_chosen, queues_of
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
@@ -65,6 +65,7 @@ async def list_jobs(request: Request) -> Response[bytes]:
     # `error~=text` reads as what it does, and a URL takes the tilde for a part of the name.
     given = {name.removesuffix("~"): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
+    hold_to_chosen(grant_of(request), query.queue, "?queue=")
     store, redaction = replica_of(request).store, redaction_of(request)
     if query.unique is not None:
         found = [redaction.job(job_answer(job)) for job in await _by_handle(store, query)]

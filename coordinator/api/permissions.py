@@ -14,11 +14,11 @@ from coordinator.domain.tokens import Grant, Scope
 from coordinator.engine.replica import Replica
 from coordinator.errors import Forbidden, NotFound, joined
 
-Concern = Literal["none", "job", "schedule", "queue", "chosen", "asked", "all"]
+Concern = Literal["none", "job", "schedule", "queue", "asked", "all"]
 """Which queue an operation concerns.
 
-`none`: it tells nothing of jobs. `job`, `schedule`, `queue`: that of what the path names. `chosen`: that of the query.
-`asked`: the handler finds out, and calls `hold_to`. `all`: all of them.
+`none`: it tells nothing of jobs. `job`, `schedule`, `queue`: that of what the path names. `asked`: what the query or the
+body says; the handler, which alone has read them, calls `hold_to`. `all`: all of them.
 """
 
 
@@ -53,7 +53,7 @@ PERMISSIONS = {
     "receive_receipts": _REPORT,
     "receive_heartbeat": _REPORT,
     # To look.
-    "list_jobs": Permission("read", "chosen"),
+    "list_jobs": Permission("read", "asked"),
     "read_job": Permission("read", "job"),
     "read_batch": Permission("read", "none"),
     "list_queues": Permission("read", "asked"),
@@ -171,8 +171,6 @@ async def _check_concern(connection: Connection, grant: Grant, concern: Concern)
             await _hold_to_schedule(replica, grant, path["schedule_id"])
         case "queue":
             hold_to(grant, [path["name"]])
-        case "chosen":
-            hold_to_chosen(grant, connection.query_params.get("queue"), "?queue=")
         case "all":
             detail = f"This token is for the queues {joined(grant.queues)}, and this concerns all of them."
             raise Forbidden("forbidden", detail)
