@@ -17,8 +17,8 @@ from coordinator.errors import Forbidden, NotFound, joined
 Concern = Literal["none", "job", "schedule", "queue", "asked", "all"]
 """Which queue an operation concerns.
 
-`none`: it tells nothing of jobs. `job`, `schedule`, `queue`: that of what the path names. `asked`: what the query or the
-body says; the handler, which alone has read them, calls `hold_to`. `all`: all of them.
+`none`: it tells nothing of jobs. `job`, `schedule`, `queue`: that of what the path names. `asked`: what the query or
+the body says; the handler, which alone has read them, calls `hold_to`. `all`: all of them.
 """
 
 
