@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -34,6 +35,9 @@ KEEP_ALIVE_S = 75
 LOOKUPS = 64
 """Threads, made as they are needed."""
 
+FILES = 65_536
+"""Open at once, where that is allowed: more than the most calls and connections together."""
+
 Application = Callable[..., Coroutine[Any, Any, None]]
 """An ASGI application."""
 
@@ -56,6 +60,7 @@ def bind(settings: Settings) -> socket.socket:
 
 def run(main: Coroutine[None, None, int]) -> int:
     """Run to the end, on the faster event loop where it is installed."""
+    _raise_file_limit()
     # A thousand calls in flight are a large young heap that the collector would walk again and again: a fifth of all
     # CPU was its. What is garbage here is freed by its reference counts.
     gc.freeze()
@@ -66,6 +71,14 @@ def run(main: Coroutine[None, None, int]) -> int:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(main)
+
+
+def _raise_file_limit() -> None:
+    """Connections and calls are files, and the usual limit of 1024 is less than what the settings allow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def serve(
