@@ -51,7 +51,8 @@ async def test_a_token_is_told_once_and_only_its_digest_is_kept(guarded: Api):
         f"{guarded.app.state['replica'].store.connection.prefix}:tokens"
     )
     (record,) = kept.values()
-    assert made["token"].rpartition("_")[2].encode() not in record
+    # The secret may hold an underscore itself: what stands behind the last one may be a letter, which is anywhere.
+    assert made["token"].split("_", 2)[2].encode() not in record
     assert msgspec.json.decode(record)["digest"] == digest_of(made["token"])
 
 
