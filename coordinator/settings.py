@@ -20,10 +20,10 @@ ENVIRONMENT_PREFIX = "COORDINATOR_"
 
 # Kubernetes sets these in every pod when a Service is named `coordinator` or `coordinator-…`; they are not for us.
 _KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
+
 _SECRET = frozenset({"redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys"})
 _USER_OF_URL = re.compile(r"(://).*@", re.DOTALL)
-
-_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 def _setting(text: str, **bounds: Any) -> msgspec.Meta:  # noqa: ANN401 - handed on to msgspec as they are

@@ -41,7 +41,10 @@ class ReceiptsBody(Body):
 async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """End the attempt that the receipt names, or the current one."""
     with asking(decode_query(request.query_params, DurabilityQuery).durability):
-        return json_response(await _receive(request, job_id, body))
+        with _letting_in(request):
+            receipt = parse_receipt(body, _now())
+            check_nesting(body)
+        return json_response(await _receive(request, job_id, receipt))
 
 
 @post("/receipt", status_code=200, request_max_body_size=RECEIPTS_LIMIT_BYTES)
@@ -65,7 +68,9 @@ async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBo
 async def _receive_item(request: Request, raw: Raw, at: int) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
     job_id, body = _parts(raw, at)
     try:
-        return await _receive(request, job_id, body)
+        with _letting_in(request):
+            receipt = parse_receipt(body, _now())
+        return await _receive(request, job_id, receipt)
     except StoreUnavailable:
         raise
     except Refusal as refusal:
@@ -82,11 +87,8 @@ def _parts(raw: Raw, at: int) -> tuple[str, bytes]:
     return job_id, msgspec.json.encode(fields)
 
 
-async def _receive(request: Request, job_id: str, body: bytes) -> ReceiptAnswer | HeartbeatAnswer:
+async def _receive(request: Request, job_id: str, receipt: Receipt | Heartbeat) -> ReceiptAnswer | HeartbeatAnswer:
     replica = replica_of(request)
-    with _letting_in(request):
-        receipt = parse_receipt(body, _now())
-        check_nesting(body)
     if isinstance(receipt, Heartbeat):
         return await _heed_heartbeat(request, job_id, receipt)
     fence = await _fence(request, job_id, receipt)

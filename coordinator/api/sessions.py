@@ -14,8 +14,6 @@ from coordinator.domain.session import Session
 from coordinator.domain.tokens import Grant
 from coordinator.errors import Unauthenticated
 
-_NOT_KEPT = {"Cache-Control": "no-store"}
-
 
 @post("/session", opt=SIGN_IN)
 async def open_session(request: Request, body: RawBody) -> Response[bytes]:
@@ -25,15 +23,14 @@ async def open_session(request: Request, body: RawBody) -> Response[bytes]:
     if begun is None:
         raise Unauthenticated("unauthenticated", "This token has just expired.")
     session, cookie = begun
-    headers = _NOT_KEPT | {"Set-Cookie": cookie_header(request, session, cookie)}
+    headers = {"Set-Cookie": cookie_header(request, session, cookie)}
     return json_response(await _answer(request, grant, session), 201, headers)
 
 
 @get("/session")
 async def read_session(request: Request) -> Response[bytes]:
     """Whose token, or session, it is that this is asked with."""
-    answer = await _answer(request, grant_of(request), session_in(request.scope))
-    return json_response(answer, headers=_NOT_KEPT)
+    return json_response(await _answer(request, grant_of(request), session_in(request.scope)))
 
 
 @delete("/session", status_code=204)

@@ -15,16 +15,14 @@ class Sessions:
         """A session is worth what its token is."""
         self._tokens = tokens
         self._shared = shared
-        self._keys: dict[str, bytes] = {}
 
     async def begin(self, token_id: str) -> tuple[Session, str] | None:
         """A session of this token, with its cookie; None if the token ends right now. Raises `StoreUnavailable`."""
-        await self._agree()
         token = await self._tokens.named(token_id)
         if token is None:
             return None
         session = Session(token_id, end_of_session(time.time(), token.expires_at))
-        key_id, key = next(iter(self._keys.items()))
+        key_id, key = next(iter((await self._shared.derived(PURPOSE)).items()))
         return session, cookie_of(session, token.digest, key_id, key)
 
     async def find(self, cookie: str) -> tuple[Session, Grant] | None:
@@ -32,13 +30,7 @@ class Sessions:
         claim = read_claim(cookie)
         if claim is None:
             return None
-        await self._agree()
         token = await self._tokens.named(claim.session.token)
-        if token is None or not is_valid(claim, token.digest, self._keys, time.time()):
+        if token is None or not is_valid(claim, token.digest, await self._shared.derived(PURPOSE), time.time()):
             return None
-        grant = await self._tokens.grant_of_id(claim.session.token)
-        return None if grant is None else (claim.session, grant)
-
-    async def _agree(self) -> None:
-        if not self._keys:
-            self._keys = await self._shared.derived(PURPOSE)
+        return claim.session, self._tokens.granted(claim.session.token, token)

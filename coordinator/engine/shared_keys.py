@@ -18,9 +18,12 @@ class SharedKeys:
         """Without a keyring the key is read from Redis when it is first asked for."""
         self._store = store
         self._keyring = keyring
+        self._derived: dict[str, dict[str, bytes]] = {}
 
     async def derived(self, purpose: str) -> dict[str, bytes]:
         """The keys for one purpose by their ids, the one for new things first. Raises `StoreUnavailable`."""
         if self._keyring is None:
             self._keyring = Keyring({_STORED: await self._store.receipt_key()})
-        return self._keyring.derived(purpose)
+        if purpose not in self._derived:
+            self._derived[purpose] = self._keyring.derived(purpose)
+        return self._derived[purpose]

@@ -77,24 +77,29 @@ class Tokens:
         # All are compared, so the time taken tells nothing of which one was near.
         matching = [token_id for token_id, token in self._settings.items() if is_same(token.digest, digest)]
         if matching:
-            return self._granted(matching[0], self._settings[matching[0]])
+            return self.granted(matching[0], self._settings[matching[0]])
         token_id = id_in(text)
         if token_id is None:
             return None
         token = (await self._known()).get(token_id)
-        if not is_same(_NOBODY if token is None else token.digest, digest) or token is None:
+        if not is_same(_NOBODY if token is None else token.digest, digest) or token is None or _is_over(token):
             return None
-        return self._granted(token_id, token)
+        return self.granted(token_id, token)
 
     async def named(self, token_id: str) -> Token | None:
         """The token of this id; None if there is none (any more). Raises `StoreUnavailable`."""
         token = self._settings.get(token_id) or (await self._known()).get(token_id)
         return None if token is None or _is_over(token) else token
 
-    async def grant_of_id(self, token_id: str) -> Grant | None:
-        """What the token of this id allows, for those who have shown it before. Raises `StoreUnavailable`."""
-        token = await self.named(token_id)
-        return None if token is None else self._granted(token_id, token)
+    def granted(self, token_id: str, token: Token) -> Grant:
+        """What a valid token allows, now that it is used."""
+        now = time.time_ns() // 1_000_000
+        if token_id not in self._settings and now - self._uses.get(token_id, 0) >= _USE_NOTED_EACH_MS:
+            self._uses[token_id] = now
+            task = asyncio.create_task(self._note_use(token_id, now))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+        return grant_of(token_id, token)
 
     async def make(self, token: Token) -> tuple[str, str]:
         """A new token: its id and its text, which is never to be had again. `token` has all but the digest.
@@ -136,17 +141,6 @@ class Tokens:
         """Wait for what is being written."""
         while self._noting:
             await asyncio.wait(self._noting)
-
-    def _granted(self, token_id: str, token: Token) -> Grant | None:
-        if _is_over(token):
-            return None
-        now = time.time_ns() // 1_000_000
-        if token_id not in self._settings and now - self._uses.get(token_id, 0) >= _USE_NOTED_EACH_MS:
-            self._uses[token_id] = now
-            task = asyncio.create_task(self._note_use(token_id, now))
-            self._noting.add(task)
-            task.add_done_callback(self._noting.discard)
-        return grant_of(token_id, token)
 
     async def _note_use(self, token_id: str, now: int) -> None:
         try:
