@@ -17,6 +17,7 @@ from coordinator.api.cookies import check_page, check_sign_in, cookie_in
 from coordinator.api.operations import OPERATIONS
 from coordinator.api.permissions import PERMISSIONS, check_permission
 from coordinator.api.rate_limit import Shedding
+from coordinator.api.reading import plain_name
 from coordinator.domain.receipt_token import is_receipt_token
 from coordinator.domain.tokens import EVERYTHING, Grant
 from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthenticated, UnsupportedMediaType, joined
@@ -121,7 +122,9 @@ async def _grant_of_session(connection: Connection) -> Grant | None:
 
 
 def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
-    """Refuse parameters that the route does not take: a `dryRun` that is ignored does what was only to be planned.
+    """Refuse parameters that the route does not take, and those that are repeated.
+
+    A `dryRun` that is ignored does what was only to be planned.
 
     Raises `Invalid`.
     """
@@ -130,9 +133,13 @@ def _check_query(connection: Connection, handler: BaseRouteHandler) -> None:
         # Not ours: the framework's answer to OPTIONS, or a function that is served beside us.
         return
     known = told.query.__struct_encode_fields__ if told.query else ()
-    for name in connection.query_params:
-        # `error~=text` has the tilde in the name.
-        if name.removesuffix("~") in known:
+    seen: set[str] = set()
+    for name in (plain_name(given) for given, _ in connection.query_params.multi_items()):
+        if name in seen:
+            # Which one counts would be ours to guess, and what has judged the other one would have judged in vain.
+            raise Invalid(name[:80], "is given twice; give it once")
+        seen.add(name)
+        if name in known:
             continue
         near = difflib.get_close_matches(name, known, 1)
         choices = f"these are: {joined(known)}" if known else "there are none"

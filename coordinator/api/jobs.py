@@ -18,7 +18,7 @@ from coordinator.api.job_bodies import (
 )
 from coordinator.api.listing import named, read_page
 from coordinator.api.permissions import hold_to, hold_to_chosen, queues_of
-from coordinator.api.reading import decode, decode_query
+from coordinator.api.reading import decode, decode_query, plain_name
 from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
 from coordinator.api.waiting import until_final, wait_of
@@ -62,8 +62,7 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
 @get("/job")
 async def list_jobs(request: Request) -> Response[bytes]:
     """A page of jobs; waiting ones by run-at, the others newest first, queue by queue."""
-    # `error~=text` reads as what it does, and a URL takes the tilde for a part of the name.
-    given = {name.removesuffix("~"): value for name, value in request.query_params.items()}
+    given = {plain_name(name): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
     hold_to_chosen(grant_of(request), query.queue, "?queue=")
     store, redaction = replica_of(request).store, redaction_of(request)

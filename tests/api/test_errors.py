@@ -57,6 +57,15 @@ async def test_no_route_takes_a_parameter_that_it_does_not_know(idle: Api):
             refusal(answer, 422, "validation_error", "nothing", "is not a parameter here")
 
 
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "error=a&error~=b", "error~=a&error~=b"])
+async def test_a_parameter_that_is_given_twice_is_refused(idle: Api, query: str):
+    refusal(await idle.client.get(f"/job?{query}"), 422, "validation_error", says="is given twice")
+
+
+async def test_only_an_error_is_sought_with_a_tilde(idle: Api):
+    refusal(await idle.client.get("/job?state~=dead"), 422, "validation_error", "state~", "did you mean state?")
+
+
 async def test_a_dry_run_that_is_not_offered_stores_nothing(idle: Api):
     answer = await idle.client.put("/queue/x", params={"dryRun": "true"}, json={"concurrency": 5})
 
@@ -129,7 +138,15 @@ async def test_args_are_nested_as_deep_as_we_say_and_no_deeper(api: Api, functio
     assert len((await api.client.get("/job")).json()["items"]) == 1
 
 
-@pytest.mark.parametrize("args", [b'["[[[["]', b'"' + rb"\"[" * 400 + b'"', b"[" + b"[]," * 400 + b"[]]"])
+@pytest.mark.parametrize(
+    "args",
+    [
+        b'["[[[["]',
+        b'"' + rb"\"[" * 400 + b'"',
+        b"[" + b"[]," * 400 + b"[]]",
+        b"[" + rb'"\\","","[\\\"[","]","[",{"\"[":"\n\\"},"{",' * 200 + b"0]",
+    ],
+)
 async def test_brackets_side_by_side_or_in_strings_are_not_nested(idle: Api, args: bytes):
     assert (await idle.post("/job", content=b'{"worker":"a","args":%s}' % args)).status_code == 201
 

@@ -175,13 +175,15 @@ async def test_what_concerns_all_queues_is_not_for_a_token_of_some(api: Api, met
     refusal(await api.client.request(method, path, json=body, headers=bearer(token)), 403, "forbidden")
 
 
-@pytest.mark.parametrize("query", ["queue=mine&queue=other", "queue=other&queue=mine", "queue=mine&queue~=other"])
-async def test_a_queue_that_is_named_twice_leads_nowhere_else(api: Api, seeded: Json, query: str):
+@pytest.mark.parametrize(
+    "query", ["queue=mine&queue=other", "queue=other&queue=mine", "queue=mine&queue=mine", "queue=mine&queue~=other"]
+)
+async def test_a_queue_that_is_named_twice_leads_nowhere(api: Api, seeded: Json, query: str):
     token = await token_with(api, "read", queues=("mine",))
 
     answer = await api.client.get(f"/job?{query}", headers=bearer(token))
 
-    assert answer.status_code in (403, 422) or {job["queue"] for job in answer.json()["items"]} == {"mine"}
+    refusal(answer, 422, "validation_error", "queue~" if "~" in query else "queue")
 
 
 async def test_lists_show_what_the_token_is_for(api: Api, seeded: Json):
