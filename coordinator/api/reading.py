@@ -7,6 +7,7 @@ itself much later, and elsewhere.
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import accumulate
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -35,7 +36,8 @@ QueueName = Annotated[str, Meta(pattern=QUEUE_NAME)]
 Duration = int | float | str
 Instant = int | float | str
 
-_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[{]|[\]}])', re.DOTALL)
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
+_NO_STEPS = bytes(sorted(frozenset(range(256)) - frozenset(b'[{]}"')))
 _TEXT_OR_NUMBER = {int, float, str}
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 
@@ -56,28 +58,35 @@ Shape = TypeVar("Shape", bound=Struct)
 
 def decode(raw: bytes, shape: type[Shape]) -> Shape:
     """The body as `shape`. Raises `BadRequest` if it is no JSON, `Invalid` if a field is wrong."""
+    body = skim(raw, shape)
+    check_nesting(raw)
+    return body
+
+
+def skim(raw: bytes, shape: type[Shape]) -> Shape:
+    """The same of a body of which nobody knows yet how deep its raw fields are nested."""
     try:
         # Raw fields are skipped over, not read: bad UTF-8 would be found by the function that is sent it.
         raw.decode()
-        body = msgspec.json.decode(raw, type=shape)
-        check_nesting(raw)
+        return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
         raise fault(str(error), shape, raw) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("invalid_json", f"The body is not JSON that can be read: {error}.") from None
-    return body
 
 
 def check_nesting(raw: bytes) -> None:
     """Refuse a body that is nested too deep. Only for what is known to be JSON. Raises `BadRequest`."""
     if raw.count(b"[") + raw.count(b"{") <= NESTING_LIMIT:
         return
-    depth = 0
-    for bracket in _NESTING.findall(raw):
-        if bracket:
-            depth += 1 if bracket in b"[{" else -1
-        if depth > NESTING_LIMIT:
-            raise BadRequest("invalid_json", f"The body is nested deeper than {NESTING_LIMIT} lists and objects.")
+    # No line of Python for each bracket: a body may have millions, and all others wait meanwhile.
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in raw else raw
+    # Two quotes in a row end one text and begin another, or are one: without them what is inside of texts stays inside.
+    steps = bare.translate(_STEPS, _NO_STEPS).replace(b'""', b"")
+    if b'"' in steps:
+        steps = b"".join(steps.split(b'"')[::2])
+    if max(accumulate(memoryview(steps).cast("b")), default=0) > NESTING_LIMIT:
+        raise BadRequest("invalid_json", f"The body is nested deeper than {NESTING_LIMIT} lists and objects.")
 
 
 def decode_query(given: Mapping[str, str], shape: type[Shape]) -> Shape:
@@ -91,6 +100,11 @@ def decode_query(given: Mapping[str, str], shape: type[Shape]) -> Shape:
         return msgspec.convert(read, shape, strict=False)
     except msgspec.ValidationError as error:
         raise fault(str(error), shape) from None
+
+
+def plain_name(parameter: str) -> str:
+    """The name of a query parameter: `error~=text` reads as what it does, and a URL has the tilde in the name."""
+    return "error" if parameter == "error~" else parameter
 
 
 @cache

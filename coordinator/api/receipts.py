@@ -15,14 +15,14 @@ from coordinator.api.answers import HeartbeatAnswer, ReceiptAnswer, json_respons
 from coordinator.api.context import Request, grant_of, receipt_token_of, replica_of
 from coordinator.api.job_bodies import DurabilityQuery
 from coordinator.api.permissions import check_scope, hold_to_job
-from coordinator.api.reading import Body, check_nesting, decode, decode_query
+from coordinator.api.reading import Body, check_nesting, decode_query, skim
 from coordinator.domain.durability import asking
 from coordinator.domain.instants import format_instant
 from coordinator.domain.job import FINAL_STATES
 from coordinator.domain.receipt import Heartbeat, Receipt, parse_heartbeat, parse_receipt
 from coordinator.domain.receipt_token import Fence
 from coordinator.engine.replica import Replica
-from coordinator.errors import Conflict, Invalid, NotFound, Refusal, StoreUnavailable
+from coordinator.errors import BadRequest, Conflict, Invalid, NotFound, Refusal, StoreUnavailable
 from coordinator.store.jobs import Beaten, Settled, job_not_found
 
 RECEIPTS_LIMIT = 100
@@ -37,6 +37,13 @@ class ReceiptsBody(Body):
     receipts: Annotated[list[Raw], Meta(min_length=1, max_length=RECEIPTS_LIMIT)]
 
 
+class _Claim(msgspec.Struct, rename="camel"):
+    """What is read of one of many receipts first: of which job it is, and by what right. The rest is skipped over."""
+
+    job_id: str
+    token: Raw = Raw(b"null")
+
+
 @post("/job/{job_id:str}/receipt", status_code=200)
 async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
     """End the attempt that the receipt names, or the current one."""
@@ -44,16 +51,23 @@ async def receive_receipt(request: Request, job_id: FromPath[str], body: RawBody
         with _letting_in(request):
             receipt = parse_receipt(body, _now())
             check_nesting(body)
-        return json_response(await _receive(request, job_id, receipt))
+        right = await _right(request, job_id, receipt.token)
+        return json_response(await _receive(request, job_id, receipt, right))
 
 
 @post("/receipt", status_code=200, request_max_body_size=RECEIPTS_LIMIT_BYTES)
 async def receive_receipts(request: Request, body: RawBody) -> Response[bytes]:
     """End many attempts. Each item is answered by itself; 503 is of all, and all may be sent again."""
     with _letting_in(request):
-        asked = decode(body, ReceiptsBody)
+        asked = skim(body, ReceiptsBody)
     with asking(decode_query(request.query_params, DurabilityQuery).durability):
-        items = await asyncio.gather(*(_receive_item(request, raw, at) for at, raw in enumerate(asked.receipts)))
+        claims = [_claim(raw, at) for at, raw in enumerate(asked.receipts)]
+        rights = await asyncio.gather(*(_right_or_refusal(request, claim) for claim in claims))
+        # A body of megabytes is read for those only who may report at all.
+        if not all(isinstance(right, Refusal) for right in rights):
+            check_nesting(body)
+        of_each = zip(asked.receipts, claims, rights, strict=True)
+        items = await asyncio.gather(*(_receive_item(request, *one) for one in of_each))
     return json_response({"items": items})
 
 
@@ -62,38 +76,66 @@ async def receive_heartbeat(request: Request, job_id: FromPath[str], body: RawBo
     """A function goes on: how far it is, and whether it needs longer. The answer tells whether it is to stop."""
     with _letting_in(request):
         heartbeat = parse_heartbeat(body, _now())
-    return json_response(await _heed_heartbeat(request, job_id, heartbeat))
+    right = await _right(request, job_id, heartbeat.token)
+    return json_response(await _heed_heartbeat(request, job_id, heartbeat, right))
 
 
-async def _receive_item(request: Request, raw: Raw, at: int) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
-    job_id, body = _parts(raw, at)
+def _claim(raw: Raw, at: int) -> _Claim:
     try:
-        with _letting_in(request):
-            receipt = parse_receipt(body, _now())
-        return await _receive(request, job_id, receipt)
+        return msgspec.json.decode(raw, type=_Claim)
+    except (msgspec.DecodeError, RecursionError):
+        raise Invalid(f"receipts[{at}].jobId", "is missing, or no text; each receipt names its job") from None
+
+
+async def _right_or_refusal(request: Request, claim: _Claim) -> Fence | Refusal | None:
+    try:
+        return await _right(request, claim.job_id, _token_in(claim))
     except StoreUnavailable:
         raise
     except Refusal as refusal:
-        return {"id": job_id} | refused_item(refusal)
+        return refusal
 
 
-def _parts(raw: Raw, at: int) -> tuple[str, bytes]:
-    """The job that a receipt of many is for, and the receipt as it would be sent alone."""
+def _token_in(claim: _Claim) -> str | None:
+    """The token in a receipt. What is none is refused by `parse_receipt`, before those who may know."""
+    try:
+        return msgspec.json.decode(claim.token, type=str | None)
+    except msgspec.DecodeError:
+        return None
+
+
+async def _receive_item(
+    request: Request, raw: Raw, claim: _Claim, right: Fence | Refusal | None
+) -> ReceiptAnswer | HeartbeatAnswer | dict[str, Any]:
+    try:
+        if isinstance(right, Refusal):
+            raise right
+        receipt = parse_receipt(_receipt_in(raw), _now())
+        return await _receive(request, claim.job_id, receipt, right)
+    except StoreUnavailable:
+        raise
+    except Refusal as refusal:
+        return {"id": claim.job_id} | refused_item(refusal)
+
+
+def _receipt_in(raw: Raw) -> bytes:
+    """A receipt of many as it would be sent alone. Raises `BadRequest`."""
     try:
         fields = msgspec.json.decode(raw, type=dict[str, Raw])
-        job_id = msgspec.json.decode(fields.pop("jobId"), type=str)
-    except (KeyError, msgspec.ValidationError):
-        raise Invalid(f"receipts[{at}].jobId", "is missing, or no text; each receipt names its job") from None
-    return job_id, msgspec.json.encode(fields)
+    except msgspec.DecodeError as error:
+        raise BadRequest("invalid_json", f"The receipt is not JSON that can be read: {error}.") from None
+    fields.pop("jobId", None)
+    return msgspec.json.encode(fields)
 
 
-async def _receive(request: Request, job_id: str, receipt: Receipt | Heartbeat) -> ReceiptAnswer | HeartbeatAnswer:
+async def _receive(
+    request: Request, job_id: str, receipt: Receipt | Heartbeat, right: Fence | None
+) -> ReceiptAnswer | HeartbeatAnswer:
     replica = replica_of(request)
     if isinstance(receipt, Heartbeat):
-        return await _heed_heartbeat(request, job_id, receipt)
-    fence = await _fence(request, job_id, receipt)
+        return await _heed_heartbeat(request, job_id, receipt, right)
     try:
-        settled = await replica.settler.receive(job_id, receipt.ending, fence)
+        settled = await replica.settler.receive(job_id, receipt.ending, right or Fence(receipt.attempt))
     except NotFound:
         settled = Settled("job_not_found", "")
     match settled.reply:
@@ -109,11 +151,10 @@ async def _receive(request: Request, job_id: str, receipt: Receipt | Heartbeat) 
     raise await _refused(replica, job_id, settled.reply, "this receipt is logged and changes nothing")
 
 
-async def _heed_heartbeat(request: Request, job_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
+async def _heed_heartbeat(request: Request, job_id: str, heartbeat: Heartbeat, right: Fence | None) -> HeartbeatAnswer:
     replica = replica_of(request)
-    fence = await _fence(request, job_id, heartbeat)
     try:
-        beaten = await replica.settler.beat(job_id, heartbeat.beat, fence)
+        beaten = await replica.settler.beat(job_id, heartbeat.beat, right or Fence(heartbeat.attempt))
     except NotFound:
         beaten = Beaten("job_not_found", "", 0, cancel_requested=False)
     if beaten.reply != "ok":
@@ -135,19 +176,19 @@ def _letting_in(request: Request) -> Iterator[None]:
         raise
 
 
-async def _fence(request: Request, job_id: str, said: Receipt | Heartbeat) -> Fence:
-    """The attempt that is meant, by who may say so: the token of its call, or one of the API with the scope `receipt`.
+async def _right(request: Request, job_id: str, token: str | None) -> Fence | None:
+    """By what right a job is told of: the attempt whose token it is, or None for one of the API.
 
     Raises `Unauthenticated`, `Forbidden`, `StoreUnavailable`.
     """
     replica = replica_of(request)
-    token = said.token or receipt_token_of(request)
+    token = token or receipt_token_of(request)
     if token is not None:
         return await replica.receipt_tokens.verified(token, job_id)
     grant = grant_of(request)
     check_scope(grant, "receipt")
     await hold_to_job(replica, grant, job_id)
-    return Fence(said.attempt)
+    return None
 
 
 async def _refused(replica: Replica, job_id: str, reply: str, effect: str) -> Refusal:

@@ -1,10 +1,12 @@
 """What the token of a call lets a function do, and what not: each attack is refused and changes nothing."""
 
 import base64
+import json
 import os
 
 import pytest
 
+from coordinator.api import receipts
 from tests.api.harness import ACCEPTED, Api, Function, Json, eventually, refusal
 from tests.api.test_permissions import everything
 
@@ -147,3 +149,33 @@ async def test_in_a_batch_of_receipts_each_shows_its_own_right(guarded: Api, fun
 
     assert (items[0]["state"], items[1]["status"]) == ("succeeded", 401)
     assert (await job_of(guarded, other["jobId"]))["state"] == "running"
+
+
+async def test_who_may_report_nothing_has_nothing_read(guarded: Api, function: Function, monkeypatch):
+    """Anybody can send eight megabytes; all others would wait while they were looked through."""
+    call = await call_of(guarded, function)
+    read = []
+    for name in ("check_nesting", "parse_receipt"):
+        original = getattr(receipts, name)
+        monkeypatch.setattr(receipts, name, lambda *given, did=original: read.append(given) or did(*given))
+    deep = {"jobId": call["jobId"], "status": "success", "result": [[]] * 400}
+
+    for token in (None, "rt1.r0.1.x.9999999999." + "A" * 43, 7):
+        content = json.dumps({"receipts": [deep | {"token": token}]}).encode()
+        answer = await guarded.post("/receipt", content=content)
+        assert answer.json()["items"][0]["status"] == 401
+
+    assert read == []
+    content = json.dumps({"receipts": [deep | {"token": call["token"]}]}).encode()
+    assert (await guarded.post("/receipt", content=content)).json()["items"][0]["state"] == "succeeded"
+    assert len(read) == 2
+
+
+async def test_a_wrong_token_in_a_receipt_of_many_is_not_helped_by_another_right(guarded: Api, function: Function):
+    call = await call_of(guarded, function)
+    for token in ("x" * 600, "", 7, "".join(f"\\u{ord(letter):04x}" for letter in "wrong")):
+        quoted = f'"{token}"' if isinstance(token, str) else token
+        content = f'{{"receipts":[{{"jobId":"{call["jobId"]}","status":"success","token":{quoted}}}]}}'.encode()
+        answer = await guarded.post("/receipt", content=content, headers=bearer(ADMIN))
+        assert answer.json()["items"][0]["status"] in (401, 422), token
+    assert (await job_of(guarded, call["jobId"]))["state"] == "running"
