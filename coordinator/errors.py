@@ -133,7 +133,7 @@ class StoreUnavailable(Refusal):
     title = "Store unavailable"
 
     def __init__(self, code: str, detail: str, retry_after_s: int = 1) -> None:
-        """`code` is `redis_unavailable`, `memory_limit` or `not_confirmed`."""
+        """`code` is `redis_unavailable`, `memory_limit`, `not_confirmed` or `key_missing`."""
         super().__init__(code, detail)
         self.retry_after_s = retry_after_s
 

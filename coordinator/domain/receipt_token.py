@@ -40,6 +40,12 @@ def is_receipt_token(text: str) -> bool:
     return text.startswith(_BEGINNING)
 
 
+def key_in(text: str) -> str | None:
+    """The id of the key that a token names; None for what has another form."""
+    found = _TOKEN.fullmatch(text)
+    return found["key"] if found else None
+
+
 def issue(key_id: str, key: bytes, job_id: str, fence: Fence, expires_at_s: int) -> str:
     """The token of an attempt's call."""
     signature = mac(key, "rt1", job_id, f"{fence.attempt}", fence.nonce, f"{expires_at_s}")

@@ -22,7 +22,7 @@ from functools import partial
 
 from coordinator.calling.caller import Caller
 from coordinator.domain.job import UNREADABLE, Attempt
-from coordinator.domain.outcome import Delivered, Failure, Outcome, Unsent
+from coordinator.domain.outcome import Delivered, Failure, JsonBytes, Outcome, Unsent
 from coordinator.engine.calls import UNREADABLE_ERROR, Desk, call_for, sealed_job, unknown_worker, unreadable_worker
 from coordinator.engine.directory import Directory
 from coordinator.engine.gathering import Gatherer
@@ -59,7 +59,7 @@ class Dispatcher:
     def __init__(
         self, jobs: JobStore, caller: Caller, settler: Settler, directory: Directory, leases: Leases, limits: Limits
     ) -> None:
-        """`leads` and `on_backlog` are set by the replica that assembles the parts."""
+        """`leads`, `lacks_key` and `on_backlog` are set by the replica that assembles the parts."""
         self._jobs = jobs
         self._caller = caller
         self._settler = settler
@@ -78,9 +78,11 @@ class Dispatcher:
         self._at_rest = asyncio.Event()
         self.begun = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._behind_until = float("-inf")
         self._is_stopping = False
         self._is_cut_off = False
         self.leads: Callable[[int], bool] = lambda _shard: False
+        self.lacks_key: Callable[[str], Awaitable[bool]] = _lacks_none
         self.on_backlog: Callable[[int], None] = lambda _shard: None
 
     @property
@@ -92,7 +94,7 @@ class Dispatcher:
         """Tell that a shard has something to claim in so many ms; None is nothing new."""
         if due_in_ms is None:
             return
-        due = time.monotonic() + due_in_ms / 1000
+        due = max(time.monotonic() + due_in_ms / 1000, self._behind_until)
         if due_in_ms <= 0:
             self._at_rest.clear()
         if due < self._due.get(shard, float("inf")):
@@ -232,6 +234,8 @@ class Dispatcher:
                     self._unsent.add(_key(attempt))
                     await asyncio.sleep(_PAUSE_S)
                     await self._insist(lambda: self._jobs.release(shard, [attempt]))
+                    # Another replica may be able to, and would not hear of it before its next look.
+                    self.on_backlog(shard)
                     self.wake(shard)
                 case ending:
                     # Refused when its own receipt, or another attempt's, was first; then nothing is left to do.
@@ -257,15 +261,28 @@ class Dispatcher:
         if attempt.spec is UNREADABLE:
             return Failure(UNREADABLE_ERROR)
         if attempt.spec.sealed is not None:
-            return Failure(sealed_job(key_of(attempt.spec)))
+            return await self._sealed_away(key_of(attempt.spec), sealed_job(key_of(attempt.spec)))
         if worker is None:
             return Failure(unknown_worker(attempt.spec.worker))
+        if worker.lost_key is not None:
+            return await self._sealed_away(worker.lost_key, unreadable_worker(worker))
         if worker.unreadable:
             return Failure(unreadable_worker(worker))
         limit, on_sent = self._leases.limit_of(shard, attempt), partial(self._unsent.discard, _key(attempt))
         if worker.batch:
             return await self._gatherer.call(attempt, worker, limit, on_sent)
         return await self._caller.call(call_for(attempt, worker, self._limits.desk), limit, on_sent)
+
+    async def _sealed_away(self, key: str, error: JsonBytes) -> Outcome:
+        """Nobody can open it, or the others can: while new keys are rolled out the attempt is left to them."""
+        try:
+            is_behind = await self.lacks_key(key)
+        except StoreUnavailable:
+            is_behind = True
+        if is_behind:
+            # It is given back after a pause, and then the others have as much time to take it.
+            self._behind_until = time.monotonic() + 2 * _PAUSE_S
+        return Unsent(f"this replica lacks the key {key!r}, which others seal with") if is_behind else Failure(error)
 
     async def _insist(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it, however long Redis is away: what the function said must not be lost by us."""
@@ -285,6 +302,10 @@ class Dispatcher:
         rows = [(attempt, told) for attempt, delivered in left for told in _told_of(delivered)]
         await self._jobs.detach(shard, [attempt for attempt, _ in rows], [told for _, told in rows])
         return [None] * len(left)
+
+
+async def _lacks_none(_key: str) -> bool:
+    return False
 
 
 def _told_of(delivered: Delivered) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 import time
 
 from coordinator.domain.job import Attempt
-from coordinator.domain.receipt_token import PURPOSE, VALID_FOR_MS, Fence, issue, verify
+from coordinator.domain.receipt_token import PURPOSE, VALID_FOR_MS, Fence, issue, key_in, verify
 from coordinator.engine.shared_keys import SharedKeys
-from coordinator.errors import Unauthenticated
+from coordinator.errors import StoreUnavailable, Unauthenticated
 
 
 class ReceiptTokens:
@@ -15,10 +15,13 @@ class ReceiptTokens:
         """Issues none before `agree`."""
         self._shared = shared
         self._keys: dict[str, bytes] = {}
+        self._former: dict[str, bytes] = {}
+        self._former_until_s = 0.0
 
     async def agree(self) -> None:
         """Have the key that all replicas have. Raises `StoreUnavailable`."""
         if not self._keys:
+            self._former, self._former_until_s = await self._shared.derived_before(PURPOSE)
             self._keys = await self._shared.derived(PURPOSE)
 
     def of(self, attempt: Attempt) -> str:
@@ -30,7 +33,11 @@ class ReceiptTokens:
     async def verified(self, text: str, job_id: str) -> Fence:
         """The attempt of this job that a token is for. Raises `Unauthenticated`, `StoreUnavailable`."""
         await self.agree()
-        fence = verify(self._keys, text, job_id, time.time())
+        now_s = time.time()
+        believed = self._former | self._keys if now_s < self._former_until_s else self._keys
+        fence = verify(believed, text, job_id, now_s)
+        if fence is None and await self._shared.lacks(key_in(text) or ""):
+            raise StoreUnavailable("key_missing", "This replica lacks the key of the token; another one has it.")
         if fence is None:
             detail = (
                 "The token is not that of a call for this job, or has expired; send back the one that came with it."

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 _SEALED_WITH = "sealed_with"
 """Field of `<prefix>:meta`: the id of the key that seals, and its fingerprint."""
 
+_FORMER_UNTIL = "receipt_key_until"
+"""Another: until when (Unix s) what the stored key has signed is believed, since there are keys in the settings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -96,11 +99,29 @@ class LeadershipStore:
 
     async def receipt_key(self) -> bytes:
         """The secret that all replicas have where none is in their settings; drawn at the first start of all."""
-        written = await self._connection.call("HGET", self._meta, "receipt_key")
+        written, until = await self._connection.call("HMGET", self._meta, "receipt_key", _FORMER_UNTIL)
+        if until is not None:
+            await self._connection.call("HDEL", self._meta, _FORMER_UNTIL)  # The keys were given up.
         if written is None:
             await self._connection.call("HSETNX", self._meta, "receipt_key", secrets.token_hex(32))
             written = await self._connection.call("HGET", self._meta, "receipt_key")
         return bytes.fromhex(written.decode())
+
+    async def former_receipt_key(self, until_s: int) -> tuple[bytes | None, int]:
+        """The same where keys are in the settings now: None if there never was one.
+
+        Also until when what it signed is believed (Unix s): `until_s` as it was told at the first start with keys.
+        """
+        key, until = await self._connection.call("HMGET", self._meta, "receipt_key", _FORMER_UNTIL)
+        if key is not None and until is None:
+            await self._connection.call("HSETNX", self._meta, _FORMER_UNTIL, until_s)
+            until = await self._connection.call("HGET", self._meta, _FORMER_UNTIL)
+        return (None, 0) if key is None else (bytes.fromhex(key.decode()), int(until))
+
+    async def sealing_key(self) -> str | None:
+        """The id of the key that was told last to seal; None if nothing was ever sealed."""
+        written = await self._connection.call("HGET", self._meta, _SEALED_WITH)
+        return None if written is None else str(written.decode().partition(" ")[0])
 
     async def shards_written(self) -> int | None:
         """The number of shards that the store was set up with, None if it never was."""

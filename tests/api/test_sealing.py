@@ -1,18 +1,25 @@
 """With keys: what an application keeps, logs and shows of what is secret."""
 
+import asyncio
 import base64
+import contextlib
 import json
 import logging
+import time
 
 import msgspec
 import pytest
 
 from coordinator.app import build_app
+from coordinator.domain.job import Attempt, Spec, Tally
 from coordinator.domain.keyring import Keyring
+from coordinator.engine.receipt_tokens import ReceiptTokens
+from coordinator.engine.shared_keys import SharedKeys
+from coordinator.errors import Unauthenticated
 from coordinator.settings import Settings
 from coordinator.store.open import open_store, store_on
 from coordinator.store.sealing import Sealer
-from tests.api.harness import JSON, Api, Function, Reply, client_of, living, refusal
+from tests.api.harness import ACCEPTED, JSON, Api, Function, Reply, client_of, living, refusal
 
 KEY = bytes(range(7, 39))
 OTHER = Keyring({"k2": bytes(range(8, 40))})
@@ -26,6 +33,25 @@ MARKS = {
 def live_store(live_store):
     """The same store, with a key."""
     return store_on(live_store.connection, Sealer(Keyring({"k1": KEY})))
+
+
+@contextlib.asynccontextmanager
+async def count_releases(app):
+    """Waits for so many jobs that a replica gave back."""
+    jobs, given_back = app.state["replica"].store.jobs, asyncio.Semaphore(0)
+    release = jobs.release
+
+    async def counted(*given):
+        await release(*given)
+        given_back.release()
+
+    async def wait(times: int) -> None:
+        for _ in range(times):
+            await asyncio.wait_for(given_back.acquire(), 15)
+
+    jobs.release = counted
+    yield wait
+    del jobs.release
 
 
 async def everything(store) -> bytes:
@@ -169,6 +195,69 @@ async def test_a_call_for_a_job_that_cannot_be_opened_fails_and_names_the_key(li
         assert pinged["error"]["type"] == "SealedWorker"
         assert "'k1'" in pinged["error"]["message"]
     assert [call.body["jobId"] for call in function.calls] == [fine]
+
+
+async def test_the_first_keys_can_be_rolled_out_replica_by_replica(live_store, function: Function):
+    """One without them leaves sealed jobs to the others, and tokens that were signed without them are still good."""
+    function.replies(ACCEPTED)
+    keys = f"k1:{base64.b64encode(KEY).decode()}"
+    settings = Settings(worker_url=function.url, tokens="an-administrator", poll_interval_ms=100, shutdown_grace_ms=0)
+    bare = build_app(settings, store_on(live_store.connection))
+    keyed = build_app(msgspec.structs.replace(settings, keys=keys), live_store)
+    async with living(bare), client_of(bare) as bare_client, client_of(keyed) as client:
+        for each in (bare_client, client):
+            each.headers["authorization"] = "Bearer an-administrator"
+        old_id = await Api(bare, bare_client).enqueue(args={"card": 7})
+        (old,) = await function.called(1)
+        await live_store.agree()
+        async with count_releases(bare) as releases:
+            new_id = await Api(keyed, client).enqueue(args={"card": 8})
+            await releases(2)
+        left = await Api(keyed, client).job(new_id)
+        assert (left["attempt"] <= 1, left["attempts"]) == (True, [])
+        async with living(keyed):
+            new = (await function.called(2))[1]
+            assert new.body["args"] == {"card": 8}
+            for each in (bare_client, client):
+                each.headers.clear()
+            success = {"status": "success"}
+            refused = await bare_client.post(f"/job/{new_id}/receipt", json=success | {"token": new.body["token"]})
+            refusal(refused, 503, "key_missing")
+            forged = new.body["token"].replace("rt1.k1.", "rt1.k9.")
+            refusal(
+                await bare_client.post(f"/job/{new_id}/receipt", json={"token": forged} | success),
+                401,
+                "unauthenticated",
+            )
+            for job_id, call in ((old_id, old), (new_id, new)):
+                ended = await client.post(f"/job/{job_id}/receipt", json=success | {"token": call.body["token"]})
+                assert ended.json()["state"] == "succeeded"
+
+
+async def test_what_was_signed_without_keys_is_believed_for_days_and_no_longer(
+    live_store, function: Function, monkeypatch
+):
+    """Who can read Redis could sign so for ever."""
+    keys = f"k1:{base64.b64encode(KEY).decode()}"
+    settings = Settings(worker_url=function.url, keys=keys)
+    forged = ReceiptTokens(SharedKeys(live_store.leadership, None))
+    await forged.agree()
+    far = 400 * 86_400_000 + time.time_ns() // 1_000_000
+    spec = Spec(worker="w", args=msgspec.Raw(b"{}"))
+    token = forged.of(
+        Attempt(job_id="01M85P9P7E00DDH5YFHM896VEH", nonce="n", deadline_at=far, tally=Tally(1), spec=spec)
+    )
+    now_s = time.time()
+    for days, is_believed in ((0, True), (2, True), (4, False)):
+        monkeypatch.setattr("coordinator.engine.receipt_tokens.time.time", lambda at=now_s + days * 86_400: at)
+        tokens = build_app(settings, live_store).state["replica"].receipt_tokens
+        if is_believed:
+            assert (await tokens.verified(token, "01M85P9P7E00DDH5YFHM896VEH")).attempt == 1
+        else:
+            with pytest.raises(Unauthenticated):
+                await tokens.verified(token, "01M85P9P7E00DDH5YFHM896VEH")
+        monkeypatch.undo()
+    await live_store.close()
 
 
 async def test_lists_leave_out_what_is_to_be_redacted(idle_app):
