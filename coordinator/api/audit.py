@@ -24,11 +24,17 @@ log = logging.getLogger(__name__)
 PATH_LIMIT = 1024
 
 _MARK = "coordinator.audit"
+_MADE = "coordinator.audit.made"
 
 
 def mark(scope: Scope, action: str, grant: Grant) -> None:
     """This request changes something, by the right of this token."""
     scope["state"][_MARK] = (action, grant.token)
+
+
+def name(scope: Scope, made: str) -> None:
+    """What came of a marked request got this id."""
+    scope["state"][_MADE] = made
 
 
 class Auditor:
@@ -48,7 +54,8 @@ class Auditor:
             return
         action, token = marked
         query = scope["query_string"].decode("latin-1")
-        path = f"{scope['raw_path'].decode('latin-1')}{f'?{query}' if query else ''}"[:PATH_LIMIT]
+        made = scope["state"].get(_MADE, "")
+        path = f"{scope['raw_path'].decode('latin-1')}{made and f'/{made}'}{query and f'?{query}'}"[:PATH_LIMIT]
         address = (scope["client"] or ("",))[0]
         entry = AuditEntry(time.time_ns() // 1_000_000, token, action, path, message["status"], address)
         log.info("%s", action, extra={"token": token, "path": path, "address": address})

@@ -4,6 +4,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
+from coordinator.api import audit
 from coordinator.api.answers import job_answer, json_response, schedule_answer
 from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, grant_of, replica_of
@@ -48,7 +49,9 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
         schedule = schedule_of(asked, spec)
         if is_dry:
             return await dry_schedule(replica, schedule)
+        audit.mark(request.scope, "enqueue_job", grant_of(request))
         stored, was_replayed = await replica.schedules.create(schedule, idempotency)
+        audit.name(request.scope, stored.id)
         return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
     if asked.batch_id is not None:

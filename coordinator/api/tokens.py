@@ -7,6 +7,7 @@ from litestar import Response, delete, get, post
 from litestar.params import FromPath, RawBody
 from msgspec import Meta
 
+from coordinator.api import audit
 from coordinator.api.answers import json_response
 from coordinator.api.context import Request, replica_of
 from coordinator.api.reading import Body, Duration, Instant, decode
@@ -41,6 +42,7 @@ async def make_token(request: Request, body: RawBody) -> Response[bytes]:
     replica = replica_of(request)
     token = token_of(decode(body, TokenBody), await replica.store.schedules.now())
     token_id, text = await replica.tokens.make(token)
+    audit.name(request.scope, token_id)
     return json_response({"token": text} | token_answer(KnownToken(token_id, token, None)), 201)
 
 

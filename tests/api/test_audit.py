@@ -56,6 +56,7 @@ async def test_making_and_revoking_tokens_is_noted_without_them(api: Api, caplog
     noted = await entries(api)
 
     assert [entry["action"] for entry in noted] == ["revoke_token", "make_token"]
+    assert {entry["path"] for entry in noted} == {f"/token/{made['id']}"}
     assert made["token"] not in str(noted) + caplog.text
     assert ADMIN not in str(noted) + caplog.text
 
@@ -100,3 +101,13 @@ async def test_a_list_that_cannot_be_written_costs_nobody_an_answer(
         "pause_queue",
         "an entry of the audit log could not be kept",
     ]
+
+
+async def test_a_schedule_is_noted_by_whatever_way_it_was_made(api: Api):
+    schedule_id = await api.enqueue(cron="@daily")
+    await api.post("/job?dryRun=true", {"worker": "w", "cron": "@daily"})
+    await api.enqueue(delay="1h")
+
+    (noted,) = await entries(api)
+
+    assert (noted["action"], noted["path"]) == ("enqueue_job", f"/job/{schedule_id}")
