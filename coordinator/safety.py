@@ -7,7 +7,7 @@ from coordinator.domain.tokens import weakness
 from coordinator.domain.worker import url_problem
 from coordinator.errors import SettingsError
 from coordinator.settings import Settings
-from coordinator.store.open import Store, check_address, first_contact, open_configured
+from coordinator.store.open import Store
 
 
 def refuse_unusable(settings: Settings) -> None:
@@ -43,18 +43,6 @@ async def refuse_open_door(settings: Settings, store: Store) -> None:
             "Set COORDINATOR_TOKENS to a long random text, or make a token: coordinator token create; "
             "or listen on 127.0.0.1."
         )
-
-
-async def open_checked(url: str, settings: Settings) -> Store:
-    """A store that is what its URL says, and has as many shards as the settings say.
-
-    Raises `SettingsError`, `StoreUnavailable`.
-    """
-    store = open_configured(url, settings)
-    with first_contact():
-        await check_address(store)
-        await store.leadership.agree_on_shards()
-    return store
 
 
 async def refuse_misplaced(settings: Settings) -> None:

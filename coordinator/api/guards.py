@@ -97,7 +97,7 @@ async def _identify(connection: Connection) -> Grant:
     grant = await _grant_of_session(connection) if given is None else await tokens.find(given)
     if grant is not None:
         return grant
-    if connection.app.state["is_loopback"] and not await tokens.are_there():
+    if connection.app.state["is_loopback"] and not await tokens.are_wanted():
         _check_origin(connection)
         return EVERYTHING
     raise _unknown(connection, given, "Send a valid token as 'Authorization: Bearer <token>'.")

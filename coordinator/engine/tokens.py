@@ -35,6 +35,9 @@ _FRESH_S = 1.0
 _BELIEVED_S = 60.0
 """While Redis is away, what was known counts so long: receipts and jobs of other shards must go on meanwhile."""
 
+_FAILURE_KEPT_S = 1.0
+"""While Redis is away, one request in this time waits to find that out, and not one after the other."""
+
 _USE_NOTED_EACH_MS = 3_600_000
 
 _ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -61,15 +64,17 @@ class Tokens:
         self._settings = dict(token_of_setting(text, number) for number, text in enumerate(written, 1))
         self._tell = tell
         self._made: Mapping[str, Token] | None = None
+        self._is_closed = False
         self._read_at = self._asked_at = float("-inf")
+        self._failed: tuple[float, StoreUnavailable] | None = None
         self._changes = 0
         self._lock = asyncio.Lock()
         self._uses: dict[str, int] = {}
         self._noting: set[asyncio.Task[None]] = set()
 
-    async def are_there(self) -> bool:
-        """Whether there are any. Raises `StoreUnavailable` before the first read."""
-        return bool(self._settings) or bool(await self._known())
+    async def are_wanted(self) -> bool:
+        """Whether nobody is to come in without one: there is one, or was. Raises `StoreUnavailable`."""
+        return bool(self._settings) or bool(await self._known()) or self._is_closed
 
     async def find(self, text: str) -> Grant | None:
         """What a token allows; None if there is no such token (any more). Raises `StoreUnavailable`."""
@@ -112,6 +117,8 @@ class Tokens:
         token_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH))
         text = token_text(token_id, secrets.token_urlsafe(32))
         kept = Token(token.name, digest_of(text), token.scopes, token.queues, token.created_at, token.expires_at)
+        # First: revoking the last token must not open the door that the first one closed.
+        await self._store.close_door()
         await self._store.put(token_id, kept)
         self._tell(TOKENS_CHANGED)
         return token_id, text
@@ -120,6 +127,7 @@ class Tokens:
         """Have a token open nothing more, on any replica. Raises `StoreUnavailable`, `NotFound`, `Conflict`."""
         if token_id in self._settings:
             raise Conflict("invalid_state", "This token is in COORDINATOR_TOKENS; take it out there, and restart.")
+        await self._store.close_door()
         known = await self._store.delete(token_id)
         self._tell(TOKENS_CHANGED)
         if not known:
@@ -152,16 +160,24 @@ class Tokens:
         if self._made is None or time.monotonic() - self._asked_at > _FRESH_S:
             async with self._lock:
                 if self._made is None or time.monotonic() - self._asked_at > _FRESH_S:
+                    self._refuse_if_just_failed()
                     self._made = await self._read()
         return self._made
+
+    def _refuse_if_just_failed(self) -> None:
+        if self._failed is not None and time.monotonic() - self._failed[0] <= _FAILURE_KEPT_S:
+            why = self._failed[1]
+            raise StoreUnavailable(why.code, why.detail, why.retry_after_s)
 
     async def _read(self) -> Mapping[str, Token]:
         changes, began = self._changes, time.monotonic()
         try:
             made = await self._store.read_all()
-        except StoreUnavailable:
+            self._is_closed = bool(made) or await self._store.is_door_closed()
+        except StoreUnavailable as error:
             # What was revoked must not be believed: after a message about a change there is nothing to fall back on.
             if self._made is None or time.monotonic() - self._read_at > _BELIEVED_S:
+                self._failed = time.monotonic(), error
                 raise
             self._asked_at = time.monotonic()
             return self._made

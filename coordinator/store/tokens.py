@@ -9,6 +9,9 @@ from coordinator.store.connection import Connection
 
 log = logging.getLogger(__name__)
 
+_CLOSED = "closed"
+"""The field of `<prefix>:meta` that says that a token was made."""
+
 _decoder = msgspec.json.Decoder(Token)
 
 
@@ -16,14 +19,24 @@ class TokenStore:
     """The tokens that were made, not those of the settings. Every method may raise `StoreUnavailable`."""
 
     def __init__(self, connection: Connection) -> None:
-        """`<prefix>:tokens` and `<prefix>:tokens_used` are the keys."""
+        """`<prefix>:tokens` and `<prefix>:tokens_used` are the keys, and of `<prefix>:meta` one field."""
         self._connection = connection
         self._key = f"{connection.prefix}:tokens"
         self._used = f"{connection.prefix}:tokens_used"
+        self._meta = f"{connection.prefix}:meta"
 
     async def put(self, token_id: str, token: Token) -> None:
         """Keep a token under its id."""
         await self._connection.run("put_record", self._key, name=token_id, record=msgspec.json.encode(token))
+
+    async def close_door(self) -> None:
+        """Have nobody come in without a token from now on, also when there is none any more."""
+        if not await self.is_door_closed():
+            await self._connection.run("put_record", self._meta, name=_CLOSED, record="1")
+
+    async def is_door_closed(self) -> bool:
+        """Whether a token was ever made."""
+        return await self._connection.call("HGET", self._meta, _CLOSED) is not None
 
     async def read_all(self) -> dict[str, Token]:
         """Every token by its id. One that cannot be read, because another version made it, opens nothing."""

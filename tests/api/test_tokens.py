@@ -8,6 +8,7 @@ import pytest
 from coordinator.app import build_app
 from coordinator.domain.tokens import SCOPES, Token, digest_of, weakness
 from coordinator.engine.tokens import TOKENS_LIMIT
+from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.open import IN_PROCESS_URL, open_store, store_on
 from tests.api.harness import Api, Json, client_of, eventually, living, refusal, resting
@@ -164,6 +165,37 @@ async def test_the_first_token_that_is_made_closes_the_open_door():
 
         refusal(await api.client.get("/queue"), 401, "unauthenticated")
         assert await status(api, made["token"]) == 200
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["made here", "made by a version before"])
+async def test_the_door_stays_closed_when_the_last_token_is_revoked(is_known: bool):
+    async with resting() as api:
+        made = await make(api, "admin")
+        store = api.app.state["replica"].store
+        if not is_known:
+            await store.connection.call("HDEL", f"{store.connection.prefix}:meta", "closed")
+
+        answer = await api.client.delete(f"/token/{made['id']}", headers=bearer(made["token"]))
+
+        assert answer.status_code == 204
+        refusal(await api.client.get("/queue"), 401, "unauthenticated")
+
+
+async def test_while_redis_is_away_one_request_finds_that_out_for_all(monkeypatch):
+    """Each of a hundred would wait for the time-out of those before it."""
+    async with resting() as api:
+        store, asked = api.app.state["replica"].store.tokens, []
+
+        async def fail():
+            asked.append(1)
+            await asyncio.sleep(0)
+            raise StoreUnavailable("redis_unavailable", "away")
+
+        monkeypatch.setattr(store, "read_all", fail)
+        answers = await asyncio.gather(*(api.client.get("/queue") for _ in range(20)))
+
+        assert {answer.status_code for answer in answers} == {503}
+        assert len(asked) == 1
 
 
 async def test_a_door_to_the_world_is_never_open():
