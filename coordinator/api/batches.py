@@ -14,7 +14,7 @@ from coordinator.api.answers import batch_answer, json_response, refused_item
 from coordinator.api.asking import callback_asked, spec_asked
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import CallbackBody, DurabilityQuery, NewJobBody, request_of, start_of
-from coordinator.api.permissions import hold_to, queues_of
+from coordinator.api.permissions import hold_to, hold_to_batch, queues_of
 from coordinator.api.reading import Body, decode, decode_query
 from coordinator.domain.batch import Batch
 from coordinator.domain.durability import asking
@@ -70,6 +70,7 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
     jobs = [job for job in made if isinstance(job, NewJob)]
     if asked.atomic:
         _refuse_unless_whole(replica, made)
+    batch = replace(batch, queues=tuple(sorted({job.spec.queue for job in jobs})))
     new_id = replica.intake.new_id(_home_of(jobs, idempotency))
     replica.intake.check_room([new_id, *(job.id for job in jobs)])
     batch_id, was_replayed = await replica.store.batches.create(new_id, batch, idempotency)
@@ -87,7 +88,9 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
 @get("/batch/{batch_id:str}")
 async def read_batch(request: Request, batch_id: FromPath[str]) -> Response[bytes]:
     """How many of a batch's jobs have ended, and how."""
-    return json_response(batch_answer(await replica_of(request).store.batches.read(batch_id)))
+    view = await replica_of(request).store.batches.read(batch_id)
+    hold_to_batch(grant_of(request), view.batch)
+    return json_response(batch_answer(view))
 
 
 @post("/batch/{batch_id:str}/cancel", status_code=200)

@@ -18,7 +18,7 @@ from coordinator.api.job_bodies import (
     start_of,
 )
 from coordinator.api.listing import named, read_page
-from coordinator.api.permissions import hold_to, hold_to_chosen, queues_of
+from coordinator.api.permissions import hold_to, hold_to_batch, hold_to_chosen, is_covered, queues_of
 from coordinator.api.reading import decode, decode_query, plain_name
 from coordinator.api.redaction import redaction_of
 from coordinator.api.schedule_bodies import schedule_of
@@ -55,7 +55,8 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
         return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
     if asked.batch_id is not None:
-        spec = replace(spec, batch_id=await replica.intake.open_batch(asked.batch_id))
+        hold_to_batch(grant_of(request), await replica.intake.open_batch(asked.batch_id))
+        spec = replace(spec, batch_id=asked.batch_id)
     if is_dry:
         return await dry_job(replica, spec, run_at, delay_ms)
     taken = await replica.intake.enqueue(spec, run_at=run_at, delay_ms=delay_ms, idempotency=idempotency)
@@ -67,16 +68,21 @@ async def list_jobs(request: Request) -> Response[bytes]:
     """A page of jobs; waiting ones by run-at, the others newest first, queue by queue."""
     given = {plain_name(name): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
-    hold_to_chosen(grant_of(request), query.queue, "?queue=")
+    grant = grant_of(request)
+    hold_to_chosen(grant, query.queue, "?queue=")
     store, redaction = replica_of(request).store, redaction_of(request)
     if query.unique is not None:
-        found = [redaction.job(job_answer(job)) for job in await _by_handle(store, query)]
+        found = [
+            redaction.job(job_answer(job)) for job in await _by_handle(store, query) if is_covered(grant, job.spec)
+        ]
         return json_response({"items": found, "cursor": None})
     chosen = await named(store, selection_of(query))
     if chosen is None:
         return json_response({"items": [], "cursor": None})
     jobs, after = await read_page(store, chosen, query.limit, query.cursor)
-    return json_response({"items": [redaction.job(job_answer(job)) for job in jobs], "cursor": after})
+    return json_response(
+        {"items": [redaction.job(job_answer(job)) for job in jobs if is_covered(grant, job.spec)], "cursor": after}
+    )
 
 
 async def _by_handle(store: Store, query: ListQuery) -> list[Job]:

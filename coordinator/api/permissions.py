@@ -6,9 +6,11 @@ all: each operation says here how its queue is found, and one that says nothing 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from coordinator.api.context import Connection, replica_of
+from coordinator.domain.batch import Batch
 from coordinator.domain.job import Spec
 from coordinator.domain.tokens import Grant, Scope
 from coordinator.engine.replica import Replica
@@ -55,7 +57,7 @@ PERMISSIONS = {
     # To look.
     "list_jobs": Permission("read", "asked"),
     "read_job": Permission("read", "job"),
-    "read_batch": Permission("read", "none"),
+    "read_batch": Permission("read", "asked"),
     "list_queues": Permission("read", "asked"),
     "read_queue": Permission("read", "queue"),
     "list_keys": Permission("read", "queue"),
@@ -143,12 +145,31 @@ def queues_of(spec: Spec | None) -> Iterator[str]:
         yield from queues_of(spec.on_failure)
 
 
+def is_covered(grant: Grant, spec: Spec) -> bool:
+    """Whether the token is for the queues of what is to be run, and called afterwards."""
+    return all(map(grant.covers, queues_of(spec)))
+
+
+def hold_to_batch(grant: Grant, batch: Batch) -> None:
+    """Raises `Forbidden` if the token is not for a queue of its jobs, or of what is called at its end.
+
+    Whoever joins a batch decides when that is called.
+    """
+    if not grant.queues:
+        return
+    if not batch.queues:
+        detail = f"This token is for the queues {joined(grant.queues)}, and of this batch none is known."
+        raise Forbidden("forbidden", detail)
+    called = chain(*map(queues_of, (batch.on_complete, batch.on_success, batch.on_failure)))
+    hold_to(grant, chain(batch.queues, called))
+
+
 async def hold_to_job(replica: Replica, grant: Grant, job_id: str) -> None:
     """Raises `Forbidden` if the token is not for the queue of this job, or schedule. What there is not, is let pass."""
     if not grant.queues:
         return
     try:
-        hold_to(grant, [(await replica.store.jobs.read(job_id)).spec.queue])
+        hold_to(grant, queues_of((await replica.store.jobs.read(job_id)).spec))
     except NotFound:
         await _hold_to_schedule(replica, grant, job_id)
 

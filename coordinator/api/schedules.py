@@ -10,7 +10,7 @@ from coordinator.api.asking import spec_asked
 from coordinator.api.bulk import cancel_runs
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import NewJobBody
-from coordinator.api.permissions import hold_to, hold_to_job, queues_of
+from coordinator.api.permissions import hold_to, hold_to_job, is_covered, queues_of
 from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
 from coordinator.api.redaction import redaction_of
 from coordinator.api.rule_bodies import PreviewBody, rule_of
@@ -37,7 +37,7 @@ async def list_schedules(request: Request) -> Response[bytes]:
     grant = grant_of(request)
     found, after = await replica_of(request).store.schedules.page(query.cursor or "", query.limit)
     redaction = redaction_of(request)
-    seen = (stored for stored in found if grant.covers(stored.schedule.spec.queue))
+    seen = (stored for stored in found if is_covered(grant, stored.schedule.spec))
     items = [redaction.schedule(schedule_answer(stored)) for stored in seen]
     return json_response({"items": items, "cursor": after})
 

@@ -22,12 +22,13 @@ _ENTROPY_BITS = 70
 class Batch(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What is called when all its jobs are final: in any case, if all succeeded, if one did not.
 
-    A job that was refused has not succeeded.
+    A job that was refused has not succeeded. `queues` are those of the jobs that it began with.
     """
 
     on_complete: Spec | None = None
     on_success: Spec | None = None
     on_failure: Spec | None = None
+    queues: tuple[str, ...] = ()
 
 
 class BatchView(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from coordinator.domain.batch import Batch
 from coordinator.domain.ids import new_id, shard_of_queue
 from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
@@ -92,12 +93,12 @@ class Intake:
         for shard in self._store.jobs.by_shard(ids):
             self._headroom.check(shard)
 
-    async def open_batch(self, batch_id: str) -> str:
+    async def open_batch(self, batch_id: str) -> Batch:
         """A batch that jobs can still join. Raises `NotFound`, and `Conflict` if it is complete."""
         view = await self._store.batches.read(batch_id)
         if view.completed_at is not None:
             raise batch_complete()
-        return batch_id
+        return view.batch
 
     async def take_back(self, job_ids: Sequence[str]) -> None:
         """Cancel jobs that were accepted for a batch which did not wait for them."""

@@ -206,6 +206,49 @@ async def test_in_a_batch_the_jobs_of_other_queues_are_refused_one_by_one(api: A
     assert [item["status"] for item in answer.json()["jobs"]] == [201, 403]
 
 
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"jobs": [{"worker": "w", "queue": "other", "delay": "1h"}]},
+        {"jobs": [{"worker": "w", "queue": queue, "delay": "1h"} for queue in ("mine", "other")]},
+        {
+            "jobs": [{"worker": "w", "queue": "mine", "delay": "1h"}],
+            "onFailure": {"worker": "w", "queue": "other"},
+        },
+    ],
+    ids=["jobs", "one job", "callback"],
+)
+async def test_a_batch_of_other_queues_is_neither_joined_nor_read(api: Api, batch: Json):
+    """Who joins it decides when its callback runs, and who reads it knows how those jobs have ended."""
+    token = await token_with(api, "enqueue", "read", queues=("mine",))
+    batch_id = (await api.post("/job/batch", batch)).json()["id"]
+    own_id = (await api.post("/job/batch", {"jobs": [{"worker": "w", "queue": "mine", "delay": "1h"}]})).json()["id"]
+
+    def joining(joined: str) -> Json:
+        return {"worker": "w", "queue": "mine", "delay": "1h", "batchId": joined}
+
+    for joined, status in ((batch_id, 403), (own_id, 201)):
+        answer = await api.client.post("/job", json=joining(joined), headers=bearer(token))
+        assert answer.status_code == status, answer.text
+        answer = await api.client.get(f"/batch/{joined}", headers=bearer(token))
+        assert answer.status_code == (403 if status == 403 else 200)
+    assert (await api.client.get(f"/batch/{batch_id}")).json()["pending"] == len(batch["jobs"])
+
+
+async def test_what_calls_into_another_queue_is_not_shown(api: Api):
+    """The arguments of its callback are of that queue."""
+    token = await token_with(api, "read", queues=("mine",))
+    callback = {"onSuccess": {"worker": "w", "queue": "other", "args": {"of": "others"}}}
+    made = [
+        await api.enqueue(worker="w", queue="mine", **rule, **callback) for rule in ({"every": "1h"}, {"delay": "1h"})
+    ]
+
+    for path in ("/schedule", "/job?queue=mine"):
+        assert (await api.client.get(path, headers=bearer(token))).json()["items"] == []
+    for job_id in made:
+        refusal(await api.client.get(f"/job/{job_id}", headers=bearer(token)), 403, "forbidden")
+
+
 async def test_a_schedule_cannot_be_moved_out_of_the_queues_of_a_token(api: Api, seeded: Json):
     token = await token_with(api, "manage", queues=("mine",))
     moved = {"worker": "w", "queue": "other", "every": "1h"}
