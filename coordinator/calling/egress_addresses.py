@@ -36,7 +36,10 @@ METADATA = frozenset(
         (
             "169.254.169.254",  # AWS, Google Cloud, Azure, Oracle, DigitalOcean, Hetzner, …
             "169.254.170.2",  # roles of AWS' containers
+            "169.254.170.23",  # roles of AWS' pods
             "fd00:ec2::254",  # AWS
+            "fd00:ec2::23",  # roles of AWS' pods
+            "fd20:ce::254",  # Google Cloud
             "100.100.100.200",  # Alibaba
             "168.63.129.16",  # Azure's host
             "192.0.0.192",  # Oracle
