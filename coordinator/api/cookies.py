@@ -34,7 +34,7 @@ def no_cookie_header(connection: Connection) -> str:
 
 def check_page(connection: Connection) -> None:
     """Refuse what changes something by the right of a cookie, unless a page of ours asks. Raises `Forbidden`."""
-    if connection.scope.get("method") not in _SAFE and not _is_ours(connection):
+    if connection.scope.get("method") not in _SAFE and not is_ours(connection):
         raise Forbidden("forbidden", "A session may be used by pages of this coordinator only; programs send a token.")
 
 
@@ -44,11 +44,11 @@ def check_sign_in(connection: Connection) -> None:
     What tells nothing of a page is a program.
     """
     is_page = "sec-fetch-site" in connection.headers or "origin" in connection.headers
-    if is_page and not _is_ours(connection):
+    if is_page and not is_ours(connection):
         raise Forbidden("forbidden", "Only pages of this coordinator, and programs, may sign in.")
 
 
-def _is_ours(connection: Connection) -> bool:
+def is_ours(connection: Connection) -> bool:
     """Whether a page of our own origin has asked, by what no page can write itself."""
     site = connection.headers.get("sec-fetch-site")
     if site is not None:
@@ -62,7 +62,9 @@ def _is_ours(connection: Connection) -> bool:
 
 
 def _is_plain(connection: Connection) -> bool:
-    return bool(connection.app.state["is_loopback"]) and connection.scope["scheme"] == "http"
+    state = connection.app.state
+    # A proxy that ends TLS on this machine says so in the public URL; the connection from it is plain.
+    return bool(state["is_loopback"]) and connection.scope["scheme"] == "http" and not state["is_https"]
 
 
 def _header(connection: Connection, cookie: str, seconds: int) -> str:

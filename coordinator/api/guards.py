@@ -13,7 +13,7 @@ from litestar.handlers.base import BaseRouteHandler
 
 from coordinator.api.audit import mark
 from coordinator.api.context import Connection, bearer_of, remember_session, replica_of, session_in
-from coordinator.api.cookies import check_page, check_sign_in, cookie_in
+from coordinator.api.cookies import check_page, check_sign_in, cookie_in, is_ours
 from coordinator.api.operations import OPERATIONS
 from coordinator.api.permissions import PERMISSIONS, check_permission
 from coordinator.api.rate_limit import Shedding
@@ -152,8 +152,10 @@ def _shedding_of(connection: Connection) -> Shedding:
 
 
 def _check_origin(connection: Connection) -> None:
-    site = connection.headers.get("sec-fetch-site", "none")
-    if site not in {"none", "same-origin"} or not _is_local(connection.headers.get("host", "localhost")):
+    site = connection.headers.get("sec-fetch-site")
+    # A browser of before 2023 tells of a page by the origin alone.
+    is_page = site not in {None, "none"} or (site is None and "origin" in connection.headers)
+    if (is_page and not is_ours(connection)) or not _is_local(connection.headers.get("host", "localhost")):
         raise Forbidden("forbidden", "Without tokens only local programs may call; web pages may not.")
 
 

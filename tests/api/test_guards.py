@@ -114,6 +114,18 @@ async def test_without_tokens_only_pages_of_ours_may_call(idle: Api, site: str, 
 
 
 @pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        *(("http://localhost", 200), ("http://evil.example", 403), ("http://localhost:3000", 403), ("null", 403)),
+        *(("", 403), ("http://[", 403)),
+    ],
+)
+async def test_without_tokens_a_page_is_known_by_its_origin_too(idle: Api, origin: str, status: int):
+    """Of browsers that say nothing else."""
+    assert (await idle.client.get("/queue", headers={"origin": origin})).status_code == status
+
+
+@pytest.mark.parametrize(
     ("content_type", "open_status", "token_status"),
     [
         ("application/json", 201, 201),
