@@ -4,7 +4,6 @@ The guard marks a request that changes something; when its answer begins, and is
 kept in Redis for all to see. The log comes first: a Redis that is away costs the list an entry, and nobody an answer.
 """
 
-import asyncio
 import logging
 import time
 
@@ -16,6 +15,7 @@ from coordinator.api.context import Request, replica_of
 from coordinator.api.reading import CursorQuery, decode_query
 from coordinator.domain.instants import format_instant
 from coordinator.domain.tokens import Grant
+from coordinator.engine.aside import Aside
 from coordinator.errors import Invalid, StoreUnavailable
 from coordinator.store.audit import AuditEntry, AuditStore
 
@@ -43,7 +43,7 @@ class Auditor:
     def __init__(self, store: AuditStore) -> None:
         """Nothing is written before `heed`."""
         self._store = store
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing = Aside()
 
     async def heed(self, message: Message, scope: Scope) -> None:
         """Is told of each message of each answer, before it is sent."""
@@ -59,14 +59,11 @@ class Auditor:
         address = (scope["client"] or ("",))[0]
         entry = AuditEntry(time.time_ns() // 1_000_000, token, action, path, message["status"], address)
         log.info("%s", action, extra={"token": token, "path": path, "address": address})
-        task = asyncio.create_task(self._write(entry))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+        self._writing.begin(self._write(entry))
 
     async def drain(self) -> None:
         """Wait for what is being written."""
-        while self._writing:
-            await asyncio.wait(self._writing)
+        await self._writing.drain()
 
     async def _write(self, entry: AuditEntry) -> None:
         try:

@@ -55,7 +55,11 @@ _REF = "#/components/schemas/{name}"
 @get("/openapi.json")
 async def read_openapi(request: Request) -> Response[bytes]:
     """This document."""
-    return json_response(document(request.app.routes))
+    state = request.app.state
+    # Whoever has any token may ask for it, and it takes as long to make as a hundred jobs.
+    if "openapi" not in state:
+        state["openapi"] = msgspec.Raw(msgspec.json.encode(document(request.app.routes)))
+    return json_response(state["openapi"])
 
 
 def document(routes: Iterable[BaseRoute]) -> Document:

@@ -13,6 +13,7 @@ from coordinator.calling.caller import Caller
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.keyring import read_keyring
 from coordinator.domain.worker import Worker
+from coordinator.engine.aside import Aside
 from coordinator.engine.calls import Desk
 from coordinator.engine.directory import Directory
 from coordinator.engine.dispatcher import Dispatcher, Limits
@@ -52,7 +53,7 @@ class Replica:
         self._settings = settings
         self.is_stopping = False
         self._loops: list[asyncio.Task[None]] = []
-        self._publishing: set[asyncio.Task[None]] = set()
+        self._publishing = Aside()
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, store.queues, _entry_point(settings))
         self._headroom = Headroom(store.capacity.fills, settings.memory_percent)
@@ -133,9 +134,7 @@ class Replica:
             self._publish(f"{_CLAIM}{shard}")
 
     def _publish(self, message: str) -> None:
-        task = asyncio.create_task(self._try_to_publish(message))
-        self._publishing.add(task)
-        task.add_done_callback(self._publishing.discard)
+        self._publishing.begin(self._try_to_publish(message))
 
     async def _try_to_publish(self, message: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # The others find out by themselves, a little later.

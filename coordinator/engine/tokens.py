@@ -21,6 +21,7 @@ from coordinator.domain.tokens import (
     token_of_setting,
     token_text,
 )
+from coordinator.engine.aside import Aside
 from coordinator.errors import Conflict, NotFound, StoreUnavailable
 from coordinator.store.tokens import TokenStore
 
@@ -70,7 +71,7 @@ class Tokens:
         self._changes = 0
         self._lock = asyncio.Lock()
         self._uses: dict[str, int] = {}
-        self._noting: set[asyncio.Task[None]] = set()
+        self._noting = Aside()
 
     async def are_wanted(self) -> bool:
         """Whether nobody is to come in without one: there is one, or was. Raises `StoreUnavailable`."""
@@ -101,9 +102,7 @@ class Tokens:
         now = time.time_ns() // 1_000_000
         if token_id not in self._settings and now - self._uses.get(token_id, 0) >= _USE_NOTED_EACH_MS:
             self._uses[token_id] = now
-            task = asyncio.create_task(self._note_use(token_id, now))
-            self._noting.add(task)
-            task.add_done_callback(self._noting.discard)
+            self._noting.begin(self._note_use(token_id, now))
         return grant_of(token_id, token)
 
     async def make(self, token: Token) -> tuple[str, str]:
@@ -147,8 +146,7 @@ class Tokens:
 
     async def drain(self) -> None:
         """Wait for what is being written."""
-        while self._noting:
-            await asyncio.wait(self._noting)
+        await self._noting.drain()
 
     async def _note_use(self, token_id: str, now: int) -> None:
         try:
