@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +28,12 @@ _SECRET_HEADER = re.compile(
     r"authorization|cookie|token|secret|key|password|passwd|credential|bypass|signature|session", re.IGNORECASE
 )
 """Names of headers that say that what they carry opens a door."""
+
+_SECRET_PART = frozenset({"auth", "pass", "pwd", "sig", "apikey"})
+_MAYBE_SECRET_PART = frozenset({"code", "id", "pin", "sas"})
+_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
+_LONG = re.compile(r"[A-Za-z0-9+/_=.~-]{20,}", re.ASCII)
+_LENGTH_TELLING = 8
 
 HIDDEN = "[hidden]"
 """Stands in an answer for a secret, and for a header's value, which may be one."""
@@ -125,7 +133,10 @@ async def check_places(guard: EgressGuard, urls: Mapping[str, str]) -> None:
 def _refuse_literals(body: WorkerBody) -> None:
     """Refuse what would stand readable in Redis."""
     given = [("secret", body.secret), ("previousSecret", body.previous_secret)]
-    given += [(f"headers.{name}", value) for name, value in body.headers.items() if _SECRET_HEADER.search(name)]
+    given += [(f"headers.{name}", value) for name, value in body.headers.items() if _may_be_secret(name, value)]
+    for parameter, said in parse_qsl(urlsplit(body.url).query):
+        if _may_be_secret(parameter, said):
+            raise Invalid("url", f"{parameter[:64]} would stand readable in Redis; send it as a header, by env:NAME")
     match body.auth:
         case BearerBody(token=token):
             given.append(("auth.token", token))
@@ -139,6 +150,22 @@ def _refuse_literals(body: WorkerBody) -> None:
         if value is not None and not is_reference(value):
             remedy = "set COORDINATOR_KEYS, which has it sealed, or give env:NAME"
             raise Invalid(path, f"would stand readable in Redis; {remedy}")
+
+
+def _may_be_secret(name: str, value: str) -> bool:
+    """Whether a header or a parameter opens a door, by its name, or by a value that looks like drawn by chance."""
+    parts = {part.lower() for part in _PARTS.findall(name)}
+    if _SECRET_HEADER.search(name) or parts & _SECRET_PART:
+        return True
+    if parts & _MAYBE_SECRET_PART and len(value) >= _LENGTH_TELLING:
+        return True
+    return any(_is_mixed(found) for found in _LONG.findall(value))
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether letters and digits stand in it as chance puts them, and not as words, versions and paths have them."""
+    changes = sum(before.isdigit() != after.isdigit() for before, after in pairwise(text))
+    return changes >= len(text) / 6 and len(set(text)) >= _LENGTH_TELLING
 
 
 def _window_ms(batch: BatchingBody) -> int:

@@ -134,6 +134,11 @@ async def idle_app():
         ({"headers": {"x-vercel-protection-bypass": "x"}}, "headers.x-vercel-protection-bypass"),
         ({"headers": {"X-Api-Key": "x"}}, "headers.X-Api-Key"),
         ({"auth": {"type": "bearer", "token": "x"}}, "auth.token"),
+        ({"headers": {"x-auth": "x"}}, "headers.x-auth"),
+        ({"headers": {"Api-Pass": "x"}}, "headers.Api-Pass"),
+        ({"headers": {"x-functions-code": "abcdefgh"}}, "headers.x-functions-code"),
+        ({"headers": {"x-door": "f3a91c07be5d42e8a6b0"}}, "headers.x-door"),
+        ({"headers": {"x-door": "Basic dXNlcjpodW50ZXIyLWFuZC1tb3Jl0a1"}}, "headers.x-door"),
     ],
 )
 async def test_without_keys_a_secret_is_taken_by_reference_only(idle_app, fields, path):
@@ -145,8 +150,25 @@ async def test_without_keys_a_secret_is_taken_by_reference_only(idle_app, fields
     assert (await idle_app(OTHER).client.put("/worker/a", json=body)).status_code == 201
 
 
-async def test_a_header_that_opens_nothing_is_taken_as_it_is(idle_app):
-    body = {"url": "https://example.com/", "headers": {"x-tenant": "a"}}
+@pytest.mark.parametrize(
+    "query", ["code=Zm9vYmFy", "api_key=x", "sig=x", "x=f3a91c07be5d42e8a6b0", "a=b&accessToken=x"]
+)
+async def test_without_keys_a_url_that_carries_a_secret_is_refused(idle_app, query: str):
+    body = {"url": f"https://example.com/?{query}"}
+
+    refusal(await idle_app(None).client.put("/worker/a", json=body), 422, "validation_error", "url", "env:NAME")
+    assert (await idle_app(OTHER).client.put("/worker/a", json=body)).status_code == 201
+
+
+async def test_what_opens_nothing_is_taken_as_it_is(idle_app):
+    headers = {
+        "x-tenant": "a",
+        "x-country-code": "DE",
+        "x-author": "me",
+        "accept": "application/vnd.api+json;version=2",
+    }
+    headers |= {"user-agent": "coordinator/0.1 (+https://example.com/jobs)", "x-from": "europe-west1.example.com"}
+    body = {"url": "https://example.com/?page=2&region=eu-central-1&postcode=10115", "headers": headers}
 
     assert (await idle_app(None).client.put("/worker/a", json=body)).status_code == 201
 

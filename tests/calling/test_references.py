@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -120,3 +121,18 @@ async def test_a_value_that_cannot_be_sent_is_not_told(
 
     assert error["type"] == error_type
     assert "s3cret" not in error["message"]
+
+
+async def test_a_secret_may_be_mounted_as_a_file(
+    caller: Caller, function: RawServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "token").write_text("t0ken\n")
+    monkeypatch.setenv("COORDINATOR_SECRET_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("COORDINATOR_SECRET_GONE_FILE", str(tmp_path / "gone"))
+
+    error = await error_of(caller, function, auth=Bearer("env:GONE"))
+    assert await caller.call(replace(CALL, url=function.url, auth=Bearer("env:TOKEN"))) == Success(http_status=200)
+
+    assert error["type"] == "MissingSecret"
+    assert "gone cannot be read" in error["message"]
+    assert header(function.requests[0], "authorization") == "Bearer t0ken"
