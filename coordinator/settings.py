@@ -23,6 +23,7 @@ _KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 _SECRET = frozenset({"redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys"})
+_BETWEEN_TOKENS = re.compile(r"[\s,]+")
 _USER_OF_URL = re.compile(r"(://).*@", re.DOTALL)
 
 
@@ -59,7 +60,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _setting("where functions may be beside the public internet: networks, hosts, host:port, *.host, by commas"),
     ] = ""
     public_url: Annotated[str, _setting("where functions reach this coordinator to post their receipts")] = ""
-    tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas")] = ""
+    tokens: Annotated[str, _setting("bearer tokens that may use the API, separated by commas or white space")] = ""
+    trusted_proxies: Annotated[
+        str, _setting("addresses and networks of proxies whose X-Forwarded-For is believed, separated by commas")
+    ] = ""
     # Far more than a caller needs that sends what it has in batches, far less than what keeps a replica busy for good.
     api_rate: Annotated[
         int, _setting("requests a second of one token, per replica; 0 is any number", ge=0, le=1_000_000)
@@ -96,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def token_list(self) -> tuple[str, ...]:
         """The bearer tokens; none means that everybody who reaches the port may use the API."""
-        return tuple(token.strip() for token in self.tokens.split(",") if token.strip())
+        return tuple(token for token in _BETWEEN_TOKENS.split(self.tokens) if token)
 
     @property
     def worker_secrets(self) -> tuple[str, ...]:
@@ -161,9 +165,13 @@ def read_settings(environment: Mapping[str, str], flags: Mapping[str, object]) -
 def _content(variable: str, path: str) -> str:
     """Of a file that a secret is mounted as."""
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        content = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{variable}={path} cannot be read: {error}.") from None
+    if not content:
+        # A secret that was not filled in would mean: no tokens, no keys.
+        raise SettingsError(f"{variable}={path} is empty; write the value into it, or leave the setting out.")
+    return content
 
 
 def _is_foreign(variable: str, text: str) -> bool:

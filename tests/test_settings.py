@@ -191,9 +191,9 @@ def test_only_loopback_is_this_machine_alone(host: str, *, is_loopback: bool):
 
 @pytest.mark.parametrize(
     ("tokens", "listed"),
-    [("", ()), (" , ,", ()), ("a", ("a",)), ("a,b", ("a", "b")), (" a , b ,", ("a", "b")), ("a b", ("a b",))],
+    [("", ()), (" , ,", ()), ("a", ("a",)), ("a,b", ("a", "b")), (" a , b ,", ("a", "b")), ("a\nb\n", ("a", "b"))],
 )
-def test_tokens_are_separated_by_commas(tokens: str, listed: tuple[str, ...]):
+def test_tokens_are_separated_by_commas_or_stand_line_by_line(tokens: str, listed: tuple[str, ...]):
     assert Settings(tokens=tokens).token_list == listed
 
 
@@ -212,3 +212,12 @@ def test_tokens_are_separated_by_commas(tokens: str, listed: tuple[str, ...]):
 )
 def test_functions_report_to_the_public_url_or_to_the_address(settings: dict[str, object], url: str):
     assert msgspec.convert(settings, Settings).own_url == url
+
+
+@pytest.mark.parametrize("content", ["", "\n", "  \n\n"])
+def test_a_file_without_a_value_is_refused(tmp_path: Path, content: str):
+    """It would open the door that it was to close."""
+    (tmp_path / "tokens").write_text(content)
+
+    with pytest.raises(SettingsError, match=r"COORDINATOR_TOKENS_FILE=.* is empty"):
+        read_settings({"COORDINATOR_TOKENS_FILE": str(tmp_path / "tokens")}, {})

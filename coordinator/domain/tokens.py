@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import msgspec
@@ -24,7 +25,13 @@ ANY_QUEUE = "*"
 
 _TEXT = re.compile(r"co_(?P<id>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
 _PLAIN_LEAST = 16
-_DIGEST = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})", re.ASCII)
+_LEFT_LEAST = 12
+_DIGEST = re.compile(r"sha256:(?P<digest>[0-9a-f]{64})", re.ASCII | re.IGNORECASE)
+_WORDS = re.compile(
+    r"change|me\b|please|pass|word|secret|token|qwerty|letmein|admin|example|default|test|long|random|text",
+    re.IGNORECASE,
+)
+"""What stands where somebody meant to put something else."""
 
 
 class Token(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -91,15 +98,28 @@ def is_same(digest: str, other: str) -> bool:
 def token_of_setting(written: str, number: int) -> tuple[str, Token]:
     """A token of the settings, for everything: its text, or `sha256:` and the digest of it in hex. With its id."""
     found = _DIGEST.fullmatch(written)
-    digest = found["digest"] if found else digest_of(written)
+    digest = found["digest"].lower() if found else digest_of(written)
     return f"env-{digest[:8]}", Token(f"COORDINATOR_TOKENS {number}", digest, ("admin",))
 
 
 def weakness(written: str) -> str | None:
     """What is wrong with a token of the settings, with the remedy and without the token; None if nothing is."""
-    if _DIGEST.fullmatch(written) or (len(written) >= _PLAIN_LEAST and len(set(written)) >= _PLAIN_LEAST // 2):
+    if _DIGEST.fullmatch(written):
+        return None
+    if written.lower().startswith("sha256:"):
+        return "begins with sha256: and is no SHA-256: 64 hexadecimal digits have to follow"
+    if len(written) >= _PLAIN_LEAST and not _is_foreseeable(written):
         return None
     return f"can be guessed: give at least {_PLAIN_LEAST} characters by chance; make one: openssl rand -hex 32"
+
+
+def _is_foreseeable(text: str) -> bool:
+    """Whether it is made of known words, counts up or down, or says the same again."""
+    left = _WORDS.sub("", text)
+    is_repeated = text in (text + text)[1:-1] or len({text[at : at + 3] for at in range(len(text))}) < len(text) * 2 / 3
+    steps = [ord(after) - ord(before) for before, after in pairwise(text)]
+    counting = sum(step == before and step in (-1, 0, 1) for before, step in pairwise(steps))
+    return is_repeated or counting > len(steps) / 3 or len(left) < _LEFT_LEAST or len(set(left)) < _PLAIN_LEAST // 2
 
 
 def pattern_problem(pattern: str) -> str | None:

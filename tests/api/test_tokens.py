@@ -1,12 +1,14 @@
 """Tokens that are made: what each opens, for how long, and on which replica."""
 
 import asyncio
+import base64
+from random import Random
 
 import msgspec
 import pytest
 
 from coordinator.app import build_app
-from coordinator.domain.tokens import SCOPES, Token, digest_of, weakness
+from coordinator.domain.tokens import SCOPES, Token, digest_of, token_of_setting, weakness
 from coordinator.engine.tokens import TOKENS_LIMIT
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
@@ -207,12 +209,27 @@ async def test_a_door_to_the_world_is_never_open():
     await store.close()
 
 
-def test_what_can_be_guessed_is_known():
-    assert weakness("x" * 40)
-    assert weakness("secret")
-    assert weakness("changeme-please")
-    assert weakness(digest_of("a")) is None
-    assert weakness(f"sha256:{digest_of('a')}") is None
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("x" * 40, "secret", "changeme-please", "changeme-changeme", "1234567890123456", "abcdefghijklmnopqrstuvwxyz"),
+        *("zyxwvutsrqponmlkji", "<long random text>", "my-secret-password-token", "0123456789abcdef0123456789abcdef"),
+        *("sha256:abc", "sha256:" + "g" * 64, "SHA256:" + "a" * 63, "password1234567890"),
+    ],
+)
+def test_what_can_be_guessed_is_known(token: str):
+    assert weakness(token)
+
+
+def test_what_was_drawn_by_chance_is_taken():
+    drawn = Random(1)
+    for _ in range(2000):
+        raw = drawn.randbytes(16)
+        for token in (raw.hex(), base64.b64encode(raw).decode()):
+            assert weakness(token) is None, token
+    for digest in (digest_of("a"), digest_of("a").upper()):
+        assert weakness(f"sha256:{digest}") is None
+        assert token_of_setting(f"sha256:{digest}", 1) == token_of_setting("a", 1)
 
 
 async def test_each_scope_is_one_word_of_the_interface(guarded: Api):
