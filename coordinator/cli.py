@@ -109,7 +109,11 @@ async def _serve(settings: Settings) -> int:
     settings = replace(settings, port=listener.getsockname()[1])
     app = build_app(settings, store)
     limits = Limits(connections=settings.max_connections)
-    return 0 if await serve(app, app.state["replica"], listener, limits=limits) else 1
+    return (
+        0
+        if await serve(app, app.state["replica"], listener, limits=limits, trusted_proxies=settings.trusted_proxies)
+        else 1
+    )
 
 
 async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
@@ -170,7 +174,13 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
                 await asyncio.Event().wait()
 
         limits = Limits(connections=settings.max_connections)
-        return 0 if await serve(app, app.state["replica"], listener, meanwhile, limits=limits) else 1
+        return (
+            0
+            if await serve(
+                app, app.state["replica"], listener, meanwhile, limits=limits, trusted_proxies=settings.trusted_proxies
+            )
+            else 1
+        )
     finally:
         if embedded:
             embedded.stop()

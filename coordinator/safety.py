@@ -1,5 +1,7 @@
 """What a start is refused for: each with the setting, what would come of it, and the remedy."""
 
+from ipaddress import ip_network
+
 from coordinator.calling.egress import open_guard
 from coordinator.calling.signing import secret_problem
 from coordinator.domain.keyring import parse_keyring
@@ -16,6 +18,11 @@ def refuse_unusable(settings: Settings) -> None:
         url = getattr(settings, name)
         if url and (problem := url_problem(url)):
             raise SettingsError(f"--{name.replace('_', '-')} {problem}.")
+    for place in filter(None, settings.trusted_proxies.split(",")):
+        try:
+            ip_network(place.strip())
+        except ValueError as error:
+            raise SettingsError(f"COORDINATOR_TRUSTED_PROXIES: {error}; list addresses and networks.") from None
     for secret in settings.worker_secrets:
         if problem := secret_problem(secret):
             raise SettingsError(f"COORDINATOR_WORKER_SECRET {problem}.")

@@ -88,10 +88,12 @@ async def serve(
     meanwhile: Callable[[], Coroutine[None, None, None]] | None = None,
     *,
     limits: Limits,
+    trusted_proxies: str = "",
 ) -> bool:
     """Serve a replica's application until a signal, or until `meanwhile`, begun when the server is up, has ended.
 
-    `limits` are those of clients. Returns whether the server came up and `meanwhile`, if any, ended well.
+    `limits` are those of clients; `trusted_proxies` are believed for whom they stand. Returns whether the server came
+    up and `meanwhile`, if any, ended well.
     """
     # Names are looked up in threads, and one name server that does not answer must not hold up the others' calls.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS, thread_name_prefix="lookup"))
@@ -103,6 +105,9 @@ async def serve(
         server_header=False,
         log_config=None,
         lifespan="on",
+        # Not by default, as the server has it: any program on this machine could give itself another address.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
         access_log=False,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -194,6 +194,7 @@ async def test_an_open_door_wants_a_token(refused: Refused, url: str, command: s
         (["--tokens", f"{TOKEN},{'x' * 40}"], "token 2 of COORDINATOR_TOKENS can be guessed"),
         (["--keys", "k1:c2VjcmV0"], "COORDINATOR_KEYS: key number 1 is not"),
         (["--worker-secret", "whsec_no"], "COORDINATOR_WORKER_SECRET"),
+        (["--trusted-proxies", "10.0.0.1/8"], "COORDINATOR_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set"),
         (["--worker-url", "ftp://example.com"], "--worker-url"),
         (["--public-url", "coordinator.example.com"], "--public-url"),
     ],

@@ -1,6 +1,7 @@
 """A coordinator with low limits as a process: `python -m tests.edges.served <h11|httptools> <field=value>…`.
 
-It says its port when it listens. The store is in the process, if `url` does not say where; `tokens` may be given too.
+It says its port when it listens. The store is in the process, if `url` does not say where; `tokens` and
+`trusted_proxies` may be given too.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from coordinator.store.open import IN_PROCESS_URL, open_store
 
 async def main(given: dict[str, Any]) -> None:
     url, tokens = given.pop("url", IN_PROCESS_URL), given.pop("tokens", "")
+    trusted_proxies = given.pop("trusted_proxies", "")
     settings = Settings(port=0, worker_url="http://127.0.0.1:9/", shutdown_grace_ms=0, tokens=tokens)
     lowered: dict[str, Any] = {name: float(value) for name, value in given.items()}
     limits = replace(Limits(), **lowered)
@@ -31,7 +33,7 @@ async def main(given: dict[str, Any]) -> None:
         sys.stdout.flush()
         await asyncio.Event().wait()
 
-    await serve(app, app.state["replica"], listener, say, limits=limits)
+    await serve(app, app.state["replica"], listener, say, limits=limits, trusted_proxies=trusted_proxies)
 
 
 if __name__ == "__main__":
