@@ -9,6 +9,7 @@ import httpx
 from coordinator.calling.unsendable import Unsendable
 
 _HOST = re.compile(rb"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|[0-9a-fA-F.]*:[0-9a-fA-F:.]+")
+_USUAL = "no address in its usual form, such as 192.0.2.1 or [2001:db8::1]"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -31,6 +32,8 @@ def parsed(url: str) -> httpx.URL:
     try:
         target = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as why:
+        if "IPv" in str(why):
+            raise Unsendable("InvalidURL", f"The worker's URL has for its host {_USUAL}.") from None
         raise Unsendable("InvalidURL", f"The worker's URL cannot be read: {why}") from None
     if target.scheme not in _PORTS or not target.host:
         raise Unsendable("InvalidURL", "The worker's URL must begin with https:// or http:// and name a host.")

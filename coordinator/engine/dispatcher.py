@@ -82,7 +82,7 @@ class Dispatcher:
         self._is_stopping = False
         self._is_cut_off = False
         self.leads: Callable[[int], bool] = lambda _shard: False
-        self.lacks_key: Callable[[str], Awaitable[bool]] = _lacks_none
+        self.lacks_key: Callable[[str], Awaitable[bool]] | None = None
         self.on_backlog: Callable[[int], None] = lambda _shard: None
 
     @property
@@ -276,7 +276,7 @@ class Dispatcher:
     async def _sealed_away(self, key: str, error: JsonBytes) -> Outcome:
         """Nobody can open it, or the others can: while new keys are rolled out the attempt is left to them."""
         try:
-            is_behind = await self.lacks_key(key)
+            is_behind = self.lacks_key is not None and await self.lacks_key(key)
         except StoreUnavailable:
             is_behind = True
         if is_behind:
@@ -302,10 +302,6 @@ class Dispatcher:
         rows = [(attempt, told) for attempt, delivered in left for told in _told_of(delivered)]
         await self._jobs.detach(shard, [attempt for attempt, _ in rows], [told for _, told in rows])
         return [None] * len(left)
-
-
-async def _lacks_none(_key: str) -> bool:
-    return False
 
 
 def _told_of(delivered: Delivered) -> tuple[str, ...]:

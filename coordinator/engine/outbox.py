@@ -25,11 +25,15 @@ from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.store.batches import Outgoing
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
+from coordinator.store.sealing import key_of
 
 Wake = Callable[[int, int | None], None]
 """Told that a shard has something to claim in so many ms (None: nothing new)."""
 
 Answer = TypeVar("Answer")
+
+_NOWHERE = -1
+"""No shard: where a callback would go that this replica cannot open."""
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +42,11 @@ class Outbox:
     """Delivers. One delivery at a time per shard."""
 
     def __init__(self, store: Store, wake: Wake) -> None:
-        """`wake` is told when a callback is due."""
+        """`wake` is told when a callback is due; `lacks_key` is set by the replica that assembles the parts."""
         self._store = store
         self._wake = wake
         self._delivering: dict[int, asyncio.Task[None]] = {}
+        self.lacks_key: Callable[[str], Awaitable[bool]] | None = None
 
     def notice(self, shard: int) -> None:
         """There is something to deliver."""
@@ -111,6 +116,9 @@ class Outbox:
         try:
             for callback in await self._callbacks_at(one):
                 shard = shard_of_queue(callback.spec.queue, self._store.shards)
+                # Sealed for the place it comes from, it has to be opened to be moved: others can, or nobody.
+                if self.lacks_key and callback.spec.sealed and await self.lacks_key(key_of(callback.spec)):
+                    await reach.ask(_NOWHERE, _leave_to_others)
                 # It was accepted with the job or the batch that it is of: a full queue may not refuse it now.
                 enqueue = partial(self._store.jobs.enqueue, shard, [callback], bounded=False)
                 enqueued = await reach.ask(shard, enqueue)
@@ -137,6 +145,10 @@ class Outbox:
     def _new_job(self, callback: Spec, at: int, *made_of: object) -> NewJob:
         shard = shard_of_queue(callback.queue, self._store.shards)
         return NewJob(new_id(shard, at, entropy_of(*made_of)), callback)
+
+
+async def _leave_to_others() -> None:
+    raise StoreUnavailable("key_missing", "The callback is sealed with a key that this replica lacks.")
 
 
 class _Reach:

@@ -70,7 +70,7 @@ class Replica:
         limits = Limits(self.id, settings.max_calls, settings.lease_ms, desk)
         self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)
         self._dispatcher.leads = self._leadership.led.__contains__
-        self._dispatcher.lacks_key = keys.lacks
+        self._dispatcher.lacks_key = self.settler.outbox.lacks_key = keys.lacks
         self._dispatcher.on_backlog = self._tell_backlog
         self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings)
         self.passes = Passes(self._poller, self._dispatcher, store)

@@ -256,6 +256,24 @@ async def test_the_first_keys_can_be_rolled_out_replica_by_replica(live_store, f
                 assert ended.json()["state"] == "succeeded"
 
 
+async def test_a_callback_that_is_sealed_waits_for_a_replica_with_the_key(live_store, function: Function):
+    function.replies(ACCEPTED)
+    keys = f"k1:{base64.b64encode(KEY).decode()}"
+    settings = Settings(worker_url=function.url, tokens="an-administrator", poll_interval_ms=100, shutdown_grace_ms=0)
+    bare = build_app(settings, store_on(live_store.connection))
+    keyed = build_app(msgspec.structs.replace(settings, keys=keys), live_store)
+    async with living(keyed), client_of(bare) as bare_client, client_of(keyed) as client:
+        for each in (bare_client, client):
+            each.headers["authorization"] = "Bearer an-administrator"
+        job_id = await Api(keyed, client).enqueue(onSuccess={"worker": "then", "args": {"card": 9}})
+        await function.called(1)
+
+        ended = await bare_client.post(f"/job/{job_id}/receipt", json={"status": "success"})
+
+        assert ended.json()["state"] == "succeeded"
+        assert (await function.called(2))[1].body["args"] == {"card": 9}
+
+
 async def test_what_was_signed_without_keys_is_believed_for_days_and_no_longer(
     live_store, function: Function, monkeypatch
 ):
