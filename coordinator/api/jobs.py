@@ -5,7 +5,7 @@ from litestar.params import FromPath, RawBody
 from msgspec.structs import replace
 
 from coordinator.api.answers import job_answer, json_response, schedule_answer
-from coordinator.api.asking import spec_asked
+from coordinator.api.asking import spec_asked, trace_of
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import (
@@ -51,6 +51,9 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
         stored, was_replayed = await replica.schedules.create(schedule, idempotency)
         return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
+    # A schedule's runs are nobody's request.
+    if (trace := trace_of(request)) is not None:
+        spec = replace(spec, trace=trace)
     if asked.batch_id is not None:
         spec = replace(spec, batch_id=await replica.intake.open_batch(asked.batch_id))
     if is_dry:

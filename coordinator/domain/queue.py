@@ -110,6 +110,19 @@ class CircuitView(msgspec.Struct, frozen=True):
     open_until: int | None
 
 
+class QueueFigures(msgspec.Struct, frozen=True):
+    """A queue in figures; `oldest_due_ms` is for how long its oldest due job has been due.
+
+    `open_circuits` are workers whose jobs wait, because they fail.
+    """
+
+    name: str
+    counts: dict[str, int]
+    oldest_due_ms: int | None
+    is_paused: bool
+    open_circuits: tuple[str, ...]
+
+
 class QueueView(msgspec.Struct, frozen=True):
     """A queue as it was at the instant `now`. `oldest_due_at` is the run-at of its oldest due job.
 

@@ -16,6 +16,7 @@ from coordinator.domain.queue import (
     KeyLimits,
     KeyView,
     QueueDefaults,
+    QueueFigures,
     QueueSettings,
     QueueView,
     Rate,
@@ -25,6 +26,9 @@ from coordinator.store.connection import Connection, Reply
 from coordinator.store.scripts import or_empty
 
 _defaults_decoder = msgspec.json.Decoder(QueueDefaults)
+
+SURVEY_LIMIT = 1000
+"""Queues of one shard that are looked at together: a few milliseconds of the server."""
 
 _COUNTS = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
@@ -108,6 +112,23 @@ class QueueStore:
             _, names = await self._connection.run("list_queues", self._connection.root(shard))
             found.extend(name.decode() for name in names)
         return sorted(found)
+
+    async def survey(self, shard: int) -> tuple[list[QueueFigures], int]:
+        """The queues of a shard in figures, and how many there are beside them that were too many."""
+        _, rows, unlisted = await self._connection.run(
+            "survey_queues", self._connection.root(shard), limit=SURVEY_LIMIT
+        )
+        figures = [
+            QueueFigures(
+                name=name.decode(),
+                counts=dict(zip(_COUNTS, counts, strict=True)),
+                oldest_due_ms=None if oldest_ms < 0 else oldest_ms,
+                is_paused=bool(paused),
+                open_circuits=tuple(worker.decode() for worker in circuits),
+            )
+            for name, counts, oldest_ms, paused, circuits in rows
+        ]
+        return figures, unlisted
 
     def _root(self, name: str) -> str:
         return self._connection.root(shard_of_queue(name, self._connection.shards))

@@ -186,7 +186,8 @@ def placeholder(key: str) -> bytes:
 
 
 def _each_callback(batch: Batch, change: Callable[[Spec, str], Spec]) -> Batch:
-    return Batch(
+    return replace(
+        batch,
         on_complete=batch.on_complete and change(batch.on_complete, "onComplete"),
         on_success=batch.on_success and change(batch.on_success, "onSuccess"),
         on_failure=batch.on_failure and change(batch.on_failure, "onFailure"),

@@ -4,8 +4,8 @@
 -- due is not looked at. In a lane the lower priority number goes first. The attempt is counted here; its nonce is the
 -- claim's own random id.
 --
--- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, earlier, spec}, ...}, due_in_ms}; `earlier` counts the calls
--- before a person had it tried anew. `due_in_ms` is 0 when more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
+-- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, earlier, spec, waited_ms}, ...}, due_in_ms}; `earlier` counts
+-- the calls before a person had it tried anew, `waited_ms` is for how long it has been due. `due_in_ms` is 0 when more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
 -- flags: allow-oom
 
 -- @include lib/cancel
@@ -28,16 +28,18 @@ local bytes = 0
 
 local function claimed_job(id, field)
   return { id, tonumber(field.attempt), tonumber(field.deadline_at), tonumber(field.lost or 0),
-    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec }
+    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec,
+    math.max(0, now - tonumber(field.run_at or now)) }
 end
 
 local function fields_of(id)
   local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
-    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker")
+    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker",
+    "run_at")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
     throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
     cost = tonumber(value[11] or 1), heartbeat_ms = tonumber(value[12] or nil), expires_at = tonumber(value[13] or nil),
-    earlier = value[14], worker = value[15] }
+    earlier = value[14], worker = value[15], run_at = value[16] }
 end
 
 local function start_attempt(lane, id, field)
