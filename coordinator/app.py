@@ -15,6 +15,7 @@ from coordinator.api import (
     job_actions,
     jobs,
     keys,
+    metrics,
     openapi,
     problems,
     queues,
@@ -41,6 +42,7 @@ from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
 from coordinator.store.open import Store
+from coordinator.telemetry.traces import Tracing
 
 HANDLERS: list[ControllerRouterHandler] = [
     jobs.enqueue_job,
@@ -88,6 +90,7 @@ HANDLERS: list[ControllerRouterHandler] = [
     system.list_replicas,
     system.make_pass,
     stats.read_stats,
+    metrics.read_metrics,
     tokens.list_tokens,
     tokens.make_token,
     tokens.revoke_token,
@@ -103,7 +106,12 @@ HANDLERS: list[ControllerRouterHandler] = [
 
 
 def build_app(
-    settings: Settings, store: Store, demo: tuple[str, ASGIApp] | None = None, *, takes_literal_secrets: bool = False
+    settings: Settings,
+    store: Store,
+    demo: tuple[str, ASGIApp] | None = None,
+    *,
+    takes_literal_secrets: bool = False,
+    tracing: Tracing | None = None,
 ) -> Litestar:
     """An application that is one replica: it joins the others when it starts and hands over when it stops.
 
@@ -111,7 +119,7 @@ def build_app(
     of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
     guard = open_guard(settings.egress_allow, settings.worker_url)
-    replica = Replica(store, Caller(open_transport(guard)), settings)
+    replica = Replica(store, Caller(open_transport(guard)), settings, tracing)
     auditor = audit.Auditor(store.audit)
 
     @asynccontextmanager
@@ -128,7 +136,7 @@ def build_app(
     return Litestar(
         route_handlers=[*HANDLERS, *function],
         guards=[check_request],
-        before_send=[auditor.heed, add_headers],
+        before_send=[metrics.Counting(replica.metrics).heed, auditor.heed, add_headers],
         lifespan=[run_replica],
         state=State(
             {

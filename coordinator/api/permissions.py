@@ -68,6 +68,7 @@ PERMISSIONS = {
     "read_worker": _READ_ALL,
     "list_replicas": _READ_ALL,
     "read_stats": Permission("read", "asked"),
+    "read_metrics": _READ_ALL,
     "ready": Permission("read", "none"),
     "read_openapi": Permission(None, "none"),
     # To know oneself.

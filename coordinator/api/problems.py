@@ -53,7 +53,13 @@ def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
 
 def fail(request: Request, error: Exception) -> Response[bytes]:
     """A fault of ours: logged in full, told in brief."""
-    log.error("%s %s failed by a fault of ours", request.method, request.url.path, exc_info=error)
+    log.error(
+        "%s %s failed by a fault of ours",
+        request.method,
+        request.url.path,
+        exc_info=error,
+        extra={"event": "http.error", "path": request.url.path, "error": type(error).__name__},
+    )
     body = {
         "title": "Internal error",
         "status": 500,

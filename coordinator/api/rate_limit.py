@@ -106,7 +106,10 @@ class Shedding:
         if count <= WRONG_TOKENS_MOST:
             return
         if count == WRONG_TOKENS_MOST + 1:
-            log.warning("more than %d wrong tokens in a minute", WRONG_TOKENS_MOST, extra={"address": address})
+            told = {"address": address}
+            log.warning(
+                "more than %d wrong tokens in a minute", WRONG_TOKENS_MOST, extra={"event": "token.guessed", **told}
+            )
         detail = f"More than {WRONG_TOKENS_MOST} wrong tokens a minute came from this address; a right one passes."
         raise RateLimited(detail, WRONG_TOKENS_MOST, math.ceil(left_s))
 

@@ -101,7 +101,7 @@ class Authorizer:
             raise
         # Libraries raise what they like; whatever it is, nothing was sent.
         except Exception as why:  # noqa: BLE001
-            _log.error("auth failed in an unforeseen way", extra={"error": type(why).__name__})
+            _log.error("auth failed in an unforeseen way", extra={"event": "auth.failed", "error": type(why).__name__})
             raise Unsendable("AuthError", f"The call could not be authorized: {type(why).__name__}.") from None
 
     async def _keys_of(self, auth: AwsSigV4) -> object:
@@ -170,7 +170,7 @@ class Kept(Generic[Value]):
         error = None if task.cancelled() else task.exception()
         self._failed = (self._clock(), error) if isinstance(error, Unsendable) else None
         if error is not None:
-            _log.warning("a fetch for auth failed", extra={"error": str(error)})
+            _log.warning("a fetch for auth failed", extra={"event": "auth.failed", "error": str(error)})
 
 
 def _in_thread(act: Callable[[], Value]) -> "asyncio.Future[Value]":

@@ -104,7 +104,7 @@ class CallLimit:
             left_s = await left()
         except Exception:  # noqa: BLE001 - see below
             # A fault of ours; the call must end all the same.
-            _log.exception("how long a call has left could not be asked")
+            _log.exception("how long a call has left could not be asked", extra={"event": "fault"})
             left_s = 0
         if left_s > 0:
             self.extend(left_s)
@@ -228,7 +228,7 @@ def _read_exception(why: Exception, ack: Ack) -> Outcome:
     if isinstance(why, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return not_sent("InvalidURL", str(causes[-1]))
     if not isinstance(why, httpx.TransportError):
-        _log.error("a call ended in an unforeseen way", exc_info=why)
+        _log.error("a call ended in an unforeseen way", exc_info=why, extra={"event": "fault"})
     return lost(ack, _lost_message(why))
 
 

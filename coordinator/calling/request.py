@@ -12,12 +12,15 @@ from coordinator.calling.signing import sign
 from coordinator.calling.transport import CONNECT_TIMEOUT_S
 from coordinator.calling.unsendable import Unsendable
 from coordinator.calling.worker_url import parsed
+from coordinator.domain.trace import Headers
 from coordinator.domain.worker import Ack, Auth
 
 RESERVED_HEADERS = frozenset(
     {
         # Ours, or the signature and the receipt would not mean what they say.
         *("content-type", "idempotency-key", "accept-encoding"),
+        # Of the trace that a job belongs to, another one with each call.
+        *("traceparent", "tracestate"),
         # The connection's own (RFC 9110, 7.6.1): a worker that set them could smuggle or stall a request.
         *("host", "content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"),
         *("proxy-connection", "te", "trailer", "upgrade", "expect"),
@@ -36,8 +39,9 @@ class Call:
 
     `message_id` names this call (`<job id>:<number of the call>:<nonce>`): by the standard a receiver may drop an id
     that it has seen, so a retry needs a new one. `idempotency_key` names the job and stays; a call for many jobs has
-    none. `timeout_s` bounds it all. With each of `secrets` it is signed; `auth` is added by whoever sends it. Header
-    values, secrets and auth may be references to the environment.
+    none. `timeout_s` bounds it all. With each of `secrets` it is signed; `auth` is added by whoever sends it, and
+    `trace` tells of the trace that the job belongs to. Header values, secrets and auth may be references to the
+    environment.
     """
 
     url: str
@@ -49,6 +53,7 @@ class Call:
     ack: Ack
     secrets: tuple[str, ...] = ()
     auth: Auth | None = None
+    trace: Headers = ()
 
 
 def request_of(call: Call, sent_at: int) -> httpx.Request:
@@ -67,6 +72,7 @@ def request_of(call: Call, sent_at: int) -> httpx.Request:
     ]
     if call.idempotency_key is not None:
         headers.append((b"idempotency-key", call.idempotency_key.encode()))
+    headers.extend((name.encode(), value.encode()) for name, value in call.trace)
     if call.secrets:
         headers.append((b"webhook-signature", _signature(call, sent_at).encode()))
     # With a stream httpx adds no headers of its own and does not encode the body again.

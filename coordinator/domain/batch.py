@@ -7,11 +7,12 @@ A callback is a job like any other, so it is retried, limited and seen like one.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from coordinator.domain.job import Job, Spec
+from coordinator.domain.trace import Trace
 
 RESULT_LIMIT_BYTES = 4096
 """A longer result is left out of what a callback is told: it can be read with the job's id."""
@@ -29,6 +30,7 @@ class Batch(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     on_success: Spec | None = None
     on_failure: Spec | None = None
     queues: tuple[str, ...] = ()
+    trace: Trace | None = None
 
 
 class BatchView(msgspec.Struct, frozen=True):
@@ -60,7 +62,7 @@ def callback_of(job: Job) -> Spec | None:
         told["result"] = job.result
     if job.attempts and len(bytes(job.attempts[-1].error)) <= RESULT_LIMIT_BYTES:
         told["error"] = job.attempts[-1].error
-    return _told(callback, told)
+    return _told(callback, told, job.spec.trace)
 
 
 def callbacks_of(view: BatchView) -> Iterator[Spec]:
@@ -69,7 +71,8 @@ def callbacks_of(view: BatchView) -> Iterator[Spec]:
     at_end = view.batch.on_failure if any(not_succeeded.values()) else view.batch.on_success
     for callback in (view.batch.on_complete, at_end):
         if callback is not None:
-            yield _told(callback, {"batchId": view.id, "succeeded": view.succeeded, **not_succeeded})
+            told = {"batchId": view.id, "succeeded": view.succeeded, **not_succeeded}
+            yield _told(callback, told, view.batch.trace)
 
 
 def entropy_of(*parts: object) -> int:
@@ -78,5 +81,6 @@ def entropy_of(*parts: object) -> int:
     return int.from_bytes(digest) >> (8 * len(digest) - _ENTROPY_BITS)
 
 
-def _told(callback: Spec, about: dict[str, object]) -> Spec:
-    return msgspec.structs.replace(callback, meta=msgspec.Raw(msgspec.json.encode({"callbackOf": about})))
+def _told(callback: Spec, about: Mapping[str, object], trace: Trace | None) -> Spec:
+    meta = msgspec.Raw(msgspec.json.encode({"callbackOf": about}))
+    return msgspec.structs.replace(callback, meta=meta, trace=trace)

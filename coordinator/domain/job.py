@@ -11,12 +11,13 @@ when it waits after a failed attempt, and `queued` once it is due; only the cloc
 nothing has to be moved when time passes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from coordinator.domain.retry import ATTEMPTS_DEFAULT, Backoff
+from coordinator.domain.trace import Trace
 from coordinator.domain.unique import Unique
 
 TIMEOUT_DEFAULT_MS = 900_000
@@ -66,6 +67,7 @@ class Spec(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     schedule_id: str | None = None
     scheduled_for: int | None = None
     sealed: str | None = None
+    trace: Trace | None = None
 
 
 UNREADABLE = Spec(worker="", args=msgspec.Raw(b"null"))
@@ -93,13 +95,17 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One claimed call of a worker. The nonce tells it from any other, even of the same number."""
+    """One claimed call of a worker. The nonce tells it from any other, even of the same number.
+
+    `waited_ms`: for so long the job had been due.
+    """
 
     job_id: str
     nonce: str
     deadline_at: int
     tally: Tally
     spec: Spec
+    waited_ms: int = field(default=0, compare=False)
 
 
 class LogEntry(msgspec.Struct, frozen=True, rename="camel"):

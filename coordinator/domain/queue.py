@@ -111,12 +111,16 @@ class CircuitView(msgspec.Struct, frozen=True):
 
 
 class QueueTally(msgspec.Struct, frozen=True):
-    """How many jobs of a queue are in which state. `oldest_due_at` is the run-at of its oldest due job."""
+    """How many jobs of a queue are in which state. `oldest_due_at` is the run-at of its oldest due job.
+
+    `open_circuits` are workers whose jobs wait, because they fail; of very many some.
+    """
 
     name: str
     counts: dict[str, int]
     paused: bool
     oldest_due_at: int | None
+    open_circuits: tuple[str, ...] = ()
 
 
 class QueueView(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from coordinator.domain.instants import format_instant
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import JsonBytes
 from coordinator.domain.receipt import EXTEND_LIMIT_MS
+from coordinator.domain.trace import Headers
 from coordinator.domain.worker import Worker
 
 
@@ -53,8 +54,8 @@ class JointCallBody(msgspec.Struct, rename="camel"):
 _encoder = msgspec.json.Encoder()
 
 
-def call_for(attempt: Attempt, worker: Worker, desk: Desk) -> Call:
-    """The call of an attempt."""
+def call_for(attempt: Attempt, worker: Worker, desk: Desk, trace: Headers = ()) -> Call:
+    """The call of an attempt; `trace` tells its function of the trace."""
     return Call(
         url=worker.url,
         headers=worker.headers,
@@ -65,10 +66,11 @@ def call_for(attempt: Attempt, worker: Worker, desk: Desk) -> Call:
         ack=worker.ack,
         secrets=worker.secrets,
         auth=worker.auth,
+        trace=trace,
     )
 
 
-def joint_call(attempts: Sequence[Attempt], worker: Worker, desk: Desk) -> Call:
+def joint_call(attempts: Sequence[Attempt], worker: Worker, desk: Desk, trace: Headers = ()) -> Call:
     """One call for attempts of one worker and lane.
 
     It is as unique as its first attempt's own call would be, and may take as long as any call: each attempt has its own
@@ -92,6 +94,7 @@ def joint_call(attempts: Sequence[Attempt], worker: Worker, desk: Desk) -> Call:
         ack=worker.ack,
         secrets=worker.secrets,
         auth=worker.auth,
+        trace=trace,
     )
 
 

@@ -79,6 +79,10 @@ class Directory:
                 # Before the first read nobody knows which names have a URL of their own.
                 if self._known is None:
                     raise
-                log.warning("the workers could not be read anew; the known ones are used", extra={"error": error.code})
+                told = {"error": error.code}
+                log.warning(
+                    "the workers could not be read anew; the known ones are used",
+                    extra={"event": "directory.stale", **told},
+                )
             if changes == self._changes:
                 self._read_at = time.monotonic()

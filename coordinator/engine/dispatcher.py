@@ -30,6 +30,7 @@ from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.leases import Leases
 from coordinator.engine.receipt_tokens import fence_of
 from coordinator.engine.settler import Settler
+from coordinator.engine.witness import Witness
 from coordinator.errors import NOT_CONFIRMED, StoreUnavailable
 from coordinator.store.jobs import BATCH_LIMIT, JobStore
 from coordinator.store.sealing import key_of
@@ -45,12 +46,13 @@ _PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a replica may hold, and what it is reached at."""
+    """What a replica may hold, what it is reached at, and who is told what it does."""
 
     replica: str
     max_calls: int
     lease_ms: int
     desk: Desk
+    witness: Witness
 
 
 class Dispatcher:
@@ -187,7 +189,7 @@ class Dispatcher:
                 lease_ms=self._limits.lease_ms,
             )
         except StoreUnavailable as error:
-            log.warning("claiming failed", extra={"shard": shard, "error": error.code})
+            log.warning("claiming failed", extra={"event": "claim.failed", "shard": shard, "error": error.code})
             self._away.add(shard)
             self.wake(shard, int(_PAUSE_S * 1000))
             return
@@ -220,7 +222,11 @@ class Dispatcher:
         self._tasks.discard(task)
         self._changed.set()
         if not task.cancelled() and task.exception():
-            log.error("a claim or an attempt was abandoned by a fault of ours", exc_info=task.exception())
+            log.error(
+                "a claim or an attempt was abandoned by a fault of ours",
+                exc_info=task.exception(),
+                extra={"event": "fault"},
+            )
 
     async def _run_attempt(self, shard: int, attempt: Attempt) -> None:
         """The whole of an attempt. Its lease is held until its end is recorded."""
@@ -230,7 +236,8 @@ class Dispatcher:
                 case Delivered() as delivered:
                     await self._leave(shard, attempt, delivered)
                 case Unsent(reason=reason):
-                    log.warning("a call could not be sent: %s", reason, extra={"job": attempt.job_id})
+                    told = {"job": attempt.job_id, "attempt": attempt.tally.attempt, "queue": attempt.spec.queue}
+                    log.warning("a call could not be sent: %s", reason, extra={"event": "call.unsent", **told})
                     self._unsent.add(_key(attempt))
                     await asyncio.sleep(_PAUSE_S)
                     await self._insist(lambda: self._jobs.release(shard, [attempt]))
@@ -269,9 +276,17 @@ class Dispatcher:
         if worker.unreadable:
             return Failure(unreadable_worker(worker))
         limit, on_sent = self._leases.limit_of(shard, attempt), partial(self._unsent.discard, _key(attempt))
-        if worker.batch:
-            return await self._gatherer.call(attempt, worker, limit, on_sent)
-        return await self._caller.call(call_for(attempt, worker, self._limits.desk), limit, on_sent)
+        calling = self._limits.witness.calling(attempt)
+        outcome = None
+        try:
+            if worker.batch:
+                outcome = await self._gatherer.call(attempt, worker, limit, on_sent, calling.headers)
+            else:
+                call = call_for(attempt, worker, self._limits.desk, calling.headers)
+                outcome = await self._caller.call(call, limit, on_sent)
+        finally:
+            calling.end(outcome)
+        return outcome
 
     async def _sealed_away(self, key: str, error: JsonBytes) -> Outcome:
         """Nobody can open it, or the others can: while new keys are rolled out the attempt is left to them."""
@@ -292,7 +307,8 @@ class Dispatcher:
             except StoreUnavailable as error:
                 if error.code == NOT_CONFIRMED:
                     # It was made, and nobody is told so: if a failover loses it, the function is called once more.
-                    log.warning("what a call came to is not safe yet", extra={"error": error.detail})
+                    extra = {"error": error.detail}
+                    log.warning("what a call came to is not safe yet", extra={"event": "settle.unsafe", **extra})
                     return
                 await asyncio.sleep(_PAUSE_S)
             else:

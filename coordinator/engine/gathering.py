@@ -13,13 +13,14 @@ the limits of one key cannot reach another.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from coordinator.calling.answer import timed_out
 from coordinator.calling.caller import Caller, CallLimit, OnSent
 from coordinator.domain.job import Attempt
 from coordinator.domain.outcome import Outcome
+from coordinator.domain.trace import Headers
 from coordinator.domain.worker import Worker
 from coordinator.engine.calls import Desk, joint_call
 
@@ -35,6 +36,7 @@ class _Member:
     attempt: Attempt
     outcome: "asyncio.Future[Outcome]"
     on_sent: OnSent
+    trace: Headers
 
 
 @dataclass(eq=False)
@@ -55,11 +57,13 @@ class Gatherer:
         self._open: dict[Lane, _Group] = {}
         self._is_stopping = False
 
-    async def call(self, attempt: Attempt, worker: Worker, limit: CallLimit, on_sent: OnSent) -> Outcome:
+    async def call(
+        self, attempt: Attempt, worker: Worker, limit: CallLimit, on_sent: OnSent, trace: Headers = ()
+    ) -> Outcome:
         """What the attempt came to. Until `on_sent` is called, its call was surely not made."""
         loop = asyncio.get_running_loop()
         lane = attempt.spec.worker, attempt.spec.queue, attempt.spec.key
-        group = self._join(lane, worker, _Member(attempt, loop.create_future(), on_sent))
+        group = self._join(lane, worker, _Member(attempt, loop.create_future(), on_sent, trace))
         timer = loop.call_later(_window_s(attempt, worker), self._send, lane, group)
         if worker.batch is None or len(group.members) >= worker.batch.size or self._is_stopping:
             self._send(lane, group)
@@ -101,7 +105,8 @@ class Gatherer:
     async def _call(self, group: _Group) -> None:
         members = dict(group.members)
         try:
-            call = joint_call([member.attempt for member in members.values()], group.worker, self._desk)
+            attempts = [member.attempt for member in members.values()]
+            call = joint_call(attempts, group.worker, self._desk, _trace_of(list(members.values())))
             outcomes = await self._caller.call_for_many(call, list(members), lambda: _tell(members.values()))
         except Exception as fault:  # noqa: BLE001 - a fault of ours is for each to meet, as it would in a call of its own
             for member in members.values():
@@ -125,6 +130,12 @@ class Gatherer:
 def _tell(members: Iterable[_Member]) -> None:
     for member in members:
         member.on_sent()
+
+
+def _trace_of(members: Sequence[_Member]) -> Headers:
+    """What the function is told of the trace: nothing where the jobs do not all belong to one."""
+    traces = {member.attempt.spec.trace and member.attempt.spec.trace.trace_id for member in members}
+    return members[0].trace if len(traces) == 1 else ()
 
 
 def _window_s(attempt: Attempt, worker: Worker) -> float:

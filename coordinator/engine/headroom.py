@@ -25,6 +25,7 @@ class Headroom:
 
     def __init__(self, fills: Callable[[], Awaitable[list[Fill]]], percent: int) -> None:
         """`fills` tells how full the servers are; with a `percent` of 100 Redis itself is who refuses."""
+        self._is_away = False
         self._fills = fills
         self._percent = percent
         self._full: dict[int, Fill] = {}
@@ -49,16 +50,25 @@ class Headroom:
         """Look now."""
         try:
             fills = await self._fills()
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if not self._is_away:
+                log.warning("the store is away", extra={"event": "store.away", "error": error.code})
+            self._is_away = True
             return  # What cannot be reached refuses by itself.
+        if self._is_away:
+            log.warning("the store is back", extra={"event": "store.back"})
+            self._is_away = False
         full = {shard: fill for fill in fills if fill.is_over(self._percent) for shard in fill.shards}
         if full.keys() != self._full.keys():
             if full:
                 worst = max(full.values(), key=lambda fill: fill.used / fill.most)
                 told = {"used": _mib(worst.used), "maxmemory": _mib(worst.most)}
-                log.warning("Redis is nearly full: new jobs are refused, all others go on", extra=told)
+                log.warning(
+                    "Redis is nearly full: new jobs are refused, all others go on",
+                    extra={"event": "store.full", **told},
+                )
             else:
-                log.warning("Redis has room again: new jobs are accepted")
+                log.warning("Redis has room again: new jobs are accepted", extra={"event": "store.roomy"})
         self._full = full
 
 

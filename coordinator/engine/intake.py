@@ -12,8 +12,9 @@ from coordinator.domain.job import Job, Spec, accepted_job
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.headroom import Headroom
 from coordinator.engine.outbox import Wake
+from coordinator.engine.witness import Witness
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal, TooMany, idempotency_mismatch
-from coordinator.store.jobs import BATCH_LIMIT, Accepted
+from coordinator.store.jobs import BATCH_LIMIT, Accepted, Enqueued
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
 from coordinator.store.sealing import key_of
@@ -37,8 +38,9 @@ class Intaken:
 class Intake:
     """Accepts jobs, those that come together in one script. What it returned from is in Redis."""
 
-    def __init__(self, store: Store, wake: Wake, headroom: Headroom) -> None:
+    def __init__(self, store: Store, wake: Wake, headroom: Headroom, witness: Witness) -> None:
         """`wake` is told when a job is due sooner than all others, so that this very replica claims it."""
+        self._witness = witness
         self._store = store
         self._wake = wake
         self._headroom = headroom
@@ -78,14 +80,16 @@ class Intake:
     async def _submit(self, job: NewJob) -> tuple[int, Accepted]:
         shard = self._shard(job.spec.queue)
         self._headroom.check(shard)
-        return await self._jobs.submit(shard, job)
+        with self._witness.enqueuing([job]) as (traced,):
+            return await self._jobs.submit(shard, traced)
 
     async def enqueue_all(self, jobs: Sequence[NewJob]) -> list[Accepted]:
         """Accept jobs of one shard: all, or none of them. A thousand hold Redis for 10 ms."""
         shard = self._shard(jobs[0].spec.queue)
         self._headroom.check(shard)
-        enqueued = await self._store.jobs.enqueue(shard, jobs, all_or_none=True)
-        self._wake(shard, enqueued.due_in_ms)
+        with self._witness.enqueuing(jobs) as traced:
+            enqueued = await self._store.jobs.enqueue(shard, traced, all_or_none=True)
+        self._heed(shard, jobs, enqueued)
         return enqueued.accepted
 
     def check_room(self, ids: Iterable[str]) -> None:
@@ -143,8 +147,14 @@ class Intake:
 
     async def _commit(self, shard: int, jobs: Sequence[NewJob]) -> list[tuple[int, Accepted]]:
         enqueued = await self._store.jobs.enqueue(shard, jobs)
-        self._wake(shard, enqueued.due_in_ms)
+        self._heed(shard, jobs, enqueued)
         return [(enqueued.now, accepted) for accepted in enqueued.accepted]
+
+    def _heed(self, shard: int, jobs: Sequence[NewJob], enqueued: Enqueued) -> None:
+        self._wake(shard, enqueued.due_in_ms)
+        for job, accepted in zip(jobs, enqueued.accepted, strict=True):
+            if accepted.reply == "created":
+                self._witness.accepted(job.spec.queue)
 
 
 def batch_complete() -> Conflict:

@@ -47,7 +47,7 @@ class Leadership:
             try:
                 await self._take_share()
             except StoreUnavailable as error:
-                log.warning("leadership could not be renewed", extra={"error": error.code})
+                log.warning("leadership could not be renewed", extra={"event": "leader.failed", "error": error.code})
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s):
                     await self._look_again.wait()
@@ -71,7 +71,8 @@ class Leadership:
         before = set(self.led)
         await asyncio.gather(*(self._take(shard) for shard in sorted(mine)))
         if self.led != before or given_up:
-            log.info("leading %d of %d shards", len(self.led), self._shards, extra={"led": sorted(self.led)})
+            told = {"replica": self._replica, "led": sorted(self.led)}
+            log.info("leading %d of %d shards", len(self.led), self._shards, extra={"event": "leader.changed", **told})
             self.changed.set()
         # A newcomer's shards are still held by others, and what was given up is waited for.
         if given_up or not self._is_known:
@@ -87,7 +88,8 @@ class Leadership:
             is_mine = await self._store.hold(shard, self._replica, self._lock_ms)
         except StoreUnavailable as error:
             # It stays as it is. Where the server of one shard is away, the others are led on.
-            log.warning("the lead of a shard could not be renewed", extra={"shard": shard, "error": error.code})
+            told = {"shard": shard, "error": error.code}
+            log.warning("the lead of a shard could not be renewed", extra={"event": "leader.failed", **told})
             return
         if is_mine:
             self.led.add(shard)

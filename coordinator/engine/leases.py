@@ -71,7 +71,9 @@ class Leases:
             gone, left = await self._jobs.renew(shard, attempts, holder=self._holder, lease_ms=self._lease_ms)
         except StoreUnavailable as error:
             # The calls go on: if their leases lapse they may be made twice, which is better than not at all.
-            log.warning("leases could not be renewed", extra={"shard": shard, "error": error.code})
+            log.warning(
+                "leases could not be renewed", extra={"event": "lease.failed", "shard": shard, "error": error.code}
+            )
             return
         for attempt in attempts:
             limit = self._limits.get(attempt.nonce + attempt.job_id)

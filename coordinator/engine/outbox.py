@@ -66,7 +66,9 @@ class Outbox:
             while await self.deliver(shard):
                 pass
         except StoreUnavailable as error:
-            log.warning("the outbox could not be emptied", extra={"shard": shard, "error": error.code})
+            log.warning(
+                "the outbox could not be emptied", extra={"event": "outbox.failed", "shard": shard, "error": error.code}
+            )
 
     async def deliver(self, shard: int) -> bool:
         """Deliver some of it. Whether there is more. Raises `StoreUnavailable` if nothing could be delivered.

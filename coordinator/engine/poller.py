@@ -20,6 +20,7 @@ from coordinator.domain.schedule import fire, run_of, tick_id
 from coordinator.engine.dispatcher import Dispatcher
 from coordinator.engine.leadership import Leadership
 from coordinator.engine.settler import Settler
+from coordinator.engine.witness import Witness
 from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.jobs import Expired
@@ -53,9 +54,16 @@ class Poller:
     """Looks after the shards that `leadership` holds."""
 
     def __init__(
-        self, store: Store, leadership: Leadership, settler: Settler, dispatcher: Dispatcher, settings: Settings
+        self,
+        store: Store,
+        leadership: Leadership,
+        settler: Settler,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        witness: Witness,
     ) -> None:
         """It acts through the settler, the dispatcher and the store."""
+        self._witness = witness
         self._store = store
         self._leadership = leadership
         self._settler = settler
@@ -92,7 +100,7 @@ class Poller:
         try:
             claim_in, lapse_in, fire_in, purge_in, expire_in, tell_in = await self._store.jobs.poll(shard)
         except StoreUnavailable as error:
-            log.warning("polling failed", extra={"shard": shard, "error": error.code})
+            log.warning("polling failed", extra={"event": "poll.failed", "shard": shard, "error": error.code})
             self._away_at[shard] = time.monotonic()
             return self._poll_interval_ms
         if claim_in is not None and claim_in <= self._poll_interval_ms:
@@ -114,10 +122,10 @@ class Poller:
         try:
             return 0 if await act(shard) else self._poll_interval_ms
         except StoreUnavailable as error:
-            log.warning("polling failed", extra={"shard": shard, "error": error.code})
+            log.warning("polling failed", extra={"event": "poll.failed", "shard": shard, "error": error.code})
         except Exception:
             # One shard, or one kind of work, that meets a fault of ours must not stop the others.
-            log.exception("polling met a fault of ours", extra={"shard": shard})
+            log.exception("polling met a fault of ours", extra={"event": "fault", "shard": shard})
         return self._poll_interval_ms
 
     def _offer(self, shard: int, claim_in_ms: int) -> None:
@@ -157,7 +165,8 @@ class Poller:
                 raise
             except Exception:
                 # One schedule that cannot be read or computed must not keep the others from firing.
-                log.exception("a schedule cannot be fired; it is put off", extra={"schedule": schedule.id})
+                told = {"schedule": schedule.id, "shard": shard}
+                log.exception("a schedule cannot be fired; it is put off", extra={"event": "schedule.failed", **told})
                 await self._store.schedules.put_off(schedule, due.now + _PUT_OFF_MS)
         return bool(due.schedules or due.ended)
 
@@ -167,9 +176,10 @@ class Poller:
         most = schedule.max_runs
         ticks = firing.ticks if most is None else firing.ticks[: max(0, most - due.runs)]
         jobs = [NewJob(tick_id(due.id, tick), run_of(schedule, due.id, tick)) for tick in ticks]
-        fired, due_in_ms = await self._store.schedules.fire(
-            due, schedule, jobs, next_at=firing.next_at, missed=firing.missed
-        )
+        with self._witness.enqueuing(jobs) as traced:
+            fired, due_in_ms = await self._store.schedules.fire(
+                due, schedule, traced, next_at=firing.next_at, missed=firing.missed
+            )
         if fired:
             self._count("ticked", len(ticks))
             self._dispatcher.wake(shard, due_in_ms)

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable
 
+from coordinator import __version__
 from coordinator.calling.caller import Caller
 from coordinator.domain.ids import shard_of_queue
 from coordinator.domain.keyring import read_keyring
@@ -30,10 +31,14 @@ from coordinator.engine.schedules import Schedules
 from coordinator.engine.sessions import Sessions
 from coordinator.engine.settler import Settler
 from coordinator.engine.shared_keys import SharedKeys
+from coordinator.engine.survey import Surveyor
 from coordinator.engine.tokens import TOKENS_CHANGED, Tokens
+from coordinator.engine.witness import Witness
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.open import Store
+from coordinator.telemetry.metrics import Metrics, Vitals
+from coordinator.telemetry.traces import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +50,7 @@ _CLAIM = "claim "
 class Replica:
     """Takes part in the work on one store. Any number may; each is told of the others by Redis alone."""
 
-    def __init__(self, store: Store, caller: Caller, settings: Settings) -> None:
+    def __init__(self, store: Store, caller: Caller, settings: Settings, tracing: Tracing | None = None) -> None:
         """Nothing runs before `start`."""
         self.id = f"{socket.gethostname()[:24]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.store = store
@@ -57,9 +62,14 @@ class Replica:
         self._backlog_told: dict[int, float] = {}
         self.directory = Directory(store.workers, store.queues, _entry_point(settings))
         self._headroom = Headroom(store.capacity.fills, settings.memory_percent)
-        self.intake = Intake(store, self.wake, self._headroom)
+        vitals = Vitals(__version__, settings.max_calls, lambda: self._dispatcher.in_flight, lambda: len(self.led))
+        self.metrics = Metrics(vitals)
+        self.surveyor = Surveyor(store)
+        self._tracing = tracing
+        witness = Witness(self.metrics, tracing, shows_errors=store.sealer.newest is None)
+        self.intake = Intake(store, self.wake, self._headroom, witness)
         self.schedules = Schedules(store, self.intake, lambda: self.tell(SCHEDULES_CHANGED))
-        self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake))
+        self.settler = Settler(store.jobs, self.wake, Outbox(store, self.wake), witness)
         self._leases = Leases(store.jobs, self.id, settings.lease_ms)
         self._leadership = Leadership(store.leadership, self.id, store.shards, settings.leader_ttl_ms)
         self.tokens = Tokens(store.tokens, settings.token_list, tell=self.tell)
@@ -67,12 +77,12 @@ class Replica:
         self.sessions = Sessions(self.tokens, keys)
         self.receipt_tokens = ReceiptTokens(keys)
         desk = Desk(settings.own_url, self.receipt_tokens.of)
-        limits = Limits(self.id, settings.max_calls, settings.lease_ms, desk)
+        limits = Limits(self.id, settings.max_calls, settings.lease_ms, desk, witness)
         self._dispatcher = Dispatcher(store.jobs, caller, self.settler, self.directory, self._leases, limits)
         self._dispatcher.leads = self._leadership.led.__contains__
         self._dispatcher.lacks_key = self.settler.outbox.lacks_key = keys.lacks
         self._dispatcher.on_backlog = self._tell_backlog
-        self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings)
+        self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings, witness)
         self.passes = Passes(self._poller, self._dispatcher, store)
 
     @property
@@ -87,6 +97,7 @@ class Replica:
         for loop in (self._leadership.run, self._poller.run, self._headroom.run, self._listen, self._leases.run):
             self._loops.append(asyncio.create_task(_outlive(loop)))
         self._claiming = asyncio.create_task(_outlive(self._dispatcher.run))
+        log.info("this replica has started", extra={"event": "replica.started", "replica": self.id})
 
     async def stop(self) -> None:
         """Claim nothing more, hand over, let the calls in flight end within the grace, and leave the rest."""
@@ -105,6 +116,9 @@ class Replica:
         await self.settler.outbox.drain()
         await self.tokens.drain()
         await self._caller.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
+        log.info("this replica has stopped", extra={"event": "replica.stopped", "replica": self.id})
 
     async def ping(self, worker: str) -> Pinged | None:
         """Try whoever serves this name, with no job; None if nobody does. Raises `StoreUnavailable`."""
@@ -176,7 +190,7 @@ async def _outlive(loop: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
             return await loop()
         except Exception:
-            log.exception("%s met a fault of ours; it begins anew", loop.__qualname__)
+            log.exception("%s met a fault of ours; it begins anew", loop.__qualname__, extra={"event": "fault"})
             await asyncio.sleep(1)
 
 

@@ -16,6 +16,7 @@ from coordinator.domain.receipt_token import Fence
 from coordinator.domain.settlement import Settlement, decide
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Outbox, Wake
+from coordinator.engine.witness import Witness
 from coordinator.store.jobs import BATCH_LIMIT, Beaten, JobStore, Settled, job_not_found
 from coordinator.store.records import Ended
 
@@ -23,9 +24,10 @@ from coordinator.store.records import Ended
 class Settler:
     """Ends attempts, those that end together in one script."""
 
-    def __init__(self, jobs: JobStore, wake: Wake, outbox: Outbox) -> None:
+    def __init__(self, jobs: JobStore, wake: Wake, outbox: Outbox, witness: Witness) -> None:
         """`wake` is told when an ending made something claimable: a freed slot, a retry that is due at once."""
         self.outbox = outbox
+        self._witness = witness
         self._jobs = jobs
         self._wake = wake
         self._endings = GroupCommit(
@@ -68,6 +70,8 @@ class Settler:
         self._wake(shard, done.due_in_ms)
         if done.outbox:
             self.outbox.notice(shard)
+        for ended, settled in zip(endings, done.settled, strict=True):
+            self._witness.settled(ended, settled)
         return done.settled
 
 

@@ -152,7 +152,10 @@ class Tokens:
         try:
             await self._store.note_use(token_id, now)
         except StoreUnavailable as error:
-            log.debug("when a token was used could not be kept", extra={"token": token_id, "error": error.code})
+            log.debug(
+                "when a token was used could not be kept",
+                extra={"event": "token.unnoted", "token": token_id, "error": error.code},
+            )
 
     async def _known(self) -> Mapping[str, Token]:
         if self._made is None or time.monotonic() - self._asked_at > _FRESH_S:

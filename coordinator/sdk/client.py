@@ -38,7 +38,10 @@ Duration = str | timedelta
 
 
 class JobFields(TypedDict, total=False):
-    """What can be said of a job beside `worker` and `args`; README's "Fields of a job" tells what each means."""
+    """What can be said of a job beside `worker` and `args`; README's "Fields of a job" tells what each means.
+
+    `trace` are the headers that OpenTelemetry's `inject` makes, `traceparent` and `tracestate`.
+    """
 
     run_at: Instant
     delay: Duration
@@ -60,6 +63,7 @@ class JobFields(TypedDict, total=False):
     on_failure: Mapping[str, Any]
     batch_id: str
     idempotency_key: str
+    trace: Mapping[str, str]
     # With one of the first two a schedule is made.
     cron: str
     every: Duration
@@ -98,6 +102,7 @@ class BatchFields(TypedDict, total=False):
     on_success: Mapping[str, Any]
     on_failure: Mapping[str, Any]
     idempotency_key: str
+    trace: Mapping[str, str]
 
 
 class Job(TypedDict):
@@ -295,7 +300,7 @@ class _Request(NamedTuple):
     path: str
     query: Mapping[str, Any] | None = None
     body: Mapping[str, Any] | None = None
-    idempotency_key: str | None = None
+    headers: Mapping[str, str] = {}
     is_safe: bool = True
     held_s: float = 0.0
 
@@ -312,23 +317,18 @@ class _Address(NamedTuple):
         return cls(url.rstrip("/"), {"authorization": f"Bearer {token}"} if token else {})
 
     def to(self, request: _Request, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        headers = self.headers | ({"idempotency-key": request.idempotency_key} if request.idempotency_key else {})
         limits = client.timeout.as_dict()
         limits["read"] = limits["read"] and limits["read"] + request.held_s
+        url, headers, timeout = self.url + request.path, {**self.headers, **request.headers}, httpx.Timeout(**limits)
         return client.build_request(
-            request.method,
-            self.url + request.path,
-            params=request.query,
-            json=request.body,
-            headers=headers,
-            timeout=httpx.Timeout(**limits),
+            request.method, url, params=request.query, json=request.body, headers=headers, timeout=timeout
         )
 
 
 def _creation(path: str, body: Mapping[str, Any], fields: Mapping[str, Any]) -> _Request:
     told = _camel({**body, **fields})
     key = told.pop("idempotencyKey", None) or str(uuid.uuid4())
-    return _Request("POST", path, body=told, idempotency_key=key)
+    return _Request("POST", path, body=told, headers={**told.pop("trace", {}), "idempotency-key": key})
 
 
 def _wait(job_id: str, ends_at: float) -> _Request:

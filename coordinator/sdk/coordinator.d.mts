@@ -313,6 +313,8 @@ export interface BatchFields {
 export interface Keyed {
   /** The caller's own name for this request; random if left out. A request that is repeated under it is made once. */
   idempotencyKey?: string | undefined;
+  /** The headers that OpenTelemetry's `inject` makes: the trace that the jobs belong to. */
+  trace?: { traceparent?: string; tracestate?: string } | undefined;
 }
 
 export type JobState = "scheduled" | "queued" | "running" | "retrying" | "succeeded" | "dead" | "cancelled";

@@ -559,16 +559,16 @@ export class Coordinator {
     this.#token = token;
   }
 
-  enqueue(name, args, { idempotencyKey, ...fields } = {}) {
-    return this.#make("/job", { worker: name, args, ...fields }, idempotencyKey);
+  enqueue(name, args, { idempotencyKey, trace, ...fields } = {}) {
+    return this.#make("/job", { worker: name, args, ...fields }, idempotencyKey, trace);
   }
 
-  enqueueMany(jobs, { idempotencyKey, ...fields } = {}) {
-    return this.#make("/job/batch", { jobs, ...fields }, idempotencyKey);
+  enqueueMany(jobs, { idempotencyKey, trace, ...fields } = {}) {
+    return this.#make("/job/batch", { jobs, ...fields }, idempotencyKey, trace);
   }
 
-  async #make(path, body, key) {
-    return this.request("POST", path, body, { idempotencyKey: key ?? (await webCrypto()).randomUUID() });
+  async #make(path, body, key, trace) {
+    return this.request("POST", path, body, { idempotencyKey: key ?? (await webCrypto()).randomUUID(), trace });
   }
 
   get(id) {
@@ -609,7 +609,7 @@ export class Coordinator {
     }
   }
 
-  async request(method, path, body, { idempotencyKey } = {}) {
+  async request(method, path, body, { idempotencyKey, trace } = {}) {
     const isRepeatable = method === "GET" || idempotencyKey !== undefined;
     const {
       status,
@@ -618,7 +618,7 @@ export class Coordinator {
     } = await exchange(method, this.#url + path, {
       text: body === undefined ? undefined : json(body),
       token: this.#token,
-      headers: idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey },
+      headers: { ...trace, ...(idempotencyKey && { "idempotency-key": idempotencyKey }) },
       limitMs: CLIENT_LIMIT_MS + POST_LIMIT_MS,
       tries: isRepeatable ? 3 : 1,
     });

@@ -1,9 +1,8 @@
 """Jobs in Redis: one method per script, in the order of a job's life."""
 
-import logging
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from coordinator.domain.ids import shard_of_id, shard_of_queue
@@ -14,6 +13,7 @@ from coordinator.domain.receipt import EXTEND_LIMIT_MS
 from coordinator.domain.selection import Selection
 from coordinator.domain.unique import digest
 from coordinator.errors import NotFound
+from coordinator.store.circuits import announce
 from coordinator.store.connection import Connection
 from coordinator.store.records import (
     Ended,
@@ -29,8 +29,6 @@ from coordinator.store.records import (
 )
 from coordinator.store.scripts import Row, or_empty
 from coordinator.store.sealing import PLAIN, Sealer
-
-log = logging.getLogger(__name__)
 
 BATCH_LIMIT = 100
 """Jobs in one script: a thousand would hold Redis, and all others, for 10 ms."""
@@ -90,10 +88,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The script's answer: `reply` is `ok`, `already_recorded`, `stale_receipt` or `job_not_found`."""
+    """The script's answer: `reply` is `ok`, `already_recorded`, `stale_receipt` or `job_not_found`.
+
+    Of what was settled it tells whose it is.
+    """
 
     reply: str
     state: str
+    queue: str = field(default="", compare=False)
+    worker: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +168,9 @@ class JobStore:
                 deadline_at=deadline_at,
                 tally=Tally(number, lost, snoozes, throttles, earlier),
                 spec=read_spec(job_id, spec, self._sealer),
+                waited_ms=waited_ms,
             )
-            for job_id, number, deadline_at, lost, snoozes, throttles, earlier, spec in claimed
+            for job_id, number, deadline_at, lost, snoozes, throttles, earlier, spec, waited_ms in claimed
         ]
         return Claim(attempts, _due(due_in))
 
@@ -195,7 +199,7 @@ class JobStore:
         told = told or [""] * len(attempts)
         for rows in _batches([(a.job_id, a.tally.attempt, a.nonce, t) for a, t in zip(attempts, told, strict=True)]):
             _, _, circuits = await self._connection.run("detach_jobs", self._root(shard), rows)
-            _announce(circuits)
+            announce(circuits)
 
     async def release(self, shard: int, attempts: Sequence[Attempt]) -> None:
         """Give back attempts that were surely not sent."""
@@ -212,8 +216,8 @@ class JobStore:
             circuit_failures=CIRCUIT_DEFAULT.failures,
             circuit_open_ms=CIRCUIT_DEFAULT.open_ms,
         )
-        _announce(circuits)
-        settled = [Settled(reply.decode(), state.decode()) for reply, state in replies]
+        announce(circuits)
+        settled = [Settled(*(word.decode() for word in told)) for told in replies]
         return SettledBatch(settled, _due(due_in), outbox)
 
     async def beat(self, job_id: str, attempt: int | None, nonce: str, beat: Beat) -> Beaten:
@@ -381,16 +385,6 @@ def job_not_found(job_id: str) -> NotFound:
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), BATCH_LIMIT):
         yield rows[start : start + BATCH_LIMIT]
-
-
-def _announce(changes: list[Any]) -> None:
-    """Nobody should have to guess why a queue stands still."""
-    for change, queue, worker, failures in changes:
-        told = {"queue": queue.decode(), "worker": worker.decode()}
-        if change == b"opened":
-            log.warning("the circuit of a worker opened: %d failures in a row, its jobs wait", failures, extra=told)
-        else:
-            log.warning("the circuit of a worker closed: its jobs are called again", extra=told)
 
 
 def _due(reply: int) -> int | None:

@@ -95,7 +95,9 @@ class LeadershipStore:
                 await self._connection.call("HSET", self._meta, _SEALED_WITH, _told_of(sealer))
             except StoreUnavailable as error:
                 # A full Redis takes no write, and replicas must be able to start to empty it.
-                log.warning("which key seals could not be written", extra={"error": error.code})
+                log.warning(
+                    "which key seals could not be written", extra={"event": "key.unwritten", "error": error.code}
+                )
 
     async def receipt_key(self) -> bytes:
         """The secret that all replicas have where none is in their settings; drawn at the first start of all."""

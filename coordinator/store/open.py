@@ -278,7 +278,10 @@ def _check_durability(info: dict[str, Any], durability: Durability) -> None:
         msg = f"COORDINATOR_DURABILITY is fsync, which needs WAITAOF of Redis 7.2; this is {info['redis_version']}."
         raise SettingsError(msg)
     if durability == "replicated" and int(info.get("connected_slaves", 0)) == 0:
-        log.warning("COORDINATOR_DURABILITY is replicated and no replica follows: until one does, nothing is accepted")
+        log.warning(
+            "COORDINATOR_DURABILITY is replicated and no replica follows: until one does, nothing is accepted",
+            extra={"event": "setup.unreplicated"},
+        )
 
 
 def _version(info: dict[str, Any]) -> tuple[int, ...]:

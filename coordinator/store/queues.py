@@ -119,19 +119,25 @@ class QueueStore:
             *(self._connection.run("read_tallies", root, [(queue,) for queue in queues]) for root, queues in batches)
         )
         found = [
-            QueueTally(name, dict(zip(STATES, counts, strict=True)), bool(paused), int(oldest) if oldest else None)
+            QueueTally(
+                name=name,
+                counts=dict(zip(STATES, counts, strict=True)),
+                paused=bool(paused),
+                oldest_due_at=int(oldest) if oldest else None,
+                open_circuits=tuple(worker.decode() for worker in circuits),
+            )
             for (_, queues), (_, _, rows) in zip(batches, replies, strict=True)
-            for name, (paused, oldest, *counts) in zip(queues, rows, strict=True)
+            for name, (paused, oldest, circuits, *counts) in zip(queues, rows, strict=True)
         ]
         return max((now for _, now, _ in replies), default=0), found
 
     async def names(self) -> list[str]:
         """Every queue that ever had a job or settings, sorted."""
-        found: list[str] = []
-        for shard in range(self._connection.shards):
-            _, names = await self._connection.run("list_queues", self._connection.root(shard))
-            found.extend(name.decode() for name in names)
-        return sorted(found)
+        shards = range(self._connection.shards)
+        replies = await asyncio.gather(
+            *(self._connection.run("list_queues", self._connection.root(shard)) for shard in shards)
+        )
+        return sorted(name.decode() for _, names in replies for name in names)
 
     def _root(self, name: str) -> str:
         return self._connection.root(shard_of_queue(name, self._connection.shards))

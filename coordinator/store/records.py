@@ -125,7 +125,8 @@ def read_spec(job_id: bytes, spec: bytes, sealer: Sealer) -> Spec:
         return found if found.sealed is None else sealer.open_spec(found, f"job {job_id.decode()}")
     except msgspec.DecodeError as error:
         # One job that another version wrote must not keep the others of its batch from being read.
-        log.warning("a job cannot be read", extra={"job": job_id.decode(), "error": str(error)})
+        told = {"job": job_id.decode(), "error": str(error)}
+        log.warning("a job cannot be read", extra={"event": "job.unreadable", **told})
         return UNREADABLE
 
 

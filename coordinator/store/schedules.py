@@ -246,7 +246,8 @@ def _try_to_read(view: list[Any], sealer: Sealer) -> StoredSchedule | None:
         return _read_view(view, sealer)
     except msgspec.DecodeError as error:
         # One schedule that another version wrote must not keep the others from being seen.
-        log.warning("a schedule cannot be read", extra={"schedule": view[0].decode(), "error": str(error)})
+        told = {"schedule": view[0].decode(), "error": str(error)}
+        log.warning("a schedule cannot be read", extra={"event": "schedule.unreadable", **told})
         return None
 
 

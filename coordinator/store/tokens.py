@@ -45,7 +45,8 @@ class TokenStore:
             try:
                 tokens[token_id.decode()] = _decoder.decode(record)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                log.warning("a token cannot be read", extra={"token": token_id.decode(), "error": str(error)})
+                told = {"token": token_id.decode(), "error": str(error)}
+                log.warning("a token cannot be read", extra={"event": "token.unreadable", **told})
         return tokens
 
     async def delete(self, token_id: str) -> bool:

@@ -32,7 +32,7 @@ async def test_it_starts_an_attempt(shard, clock):
 
     claim = await shard.claim(holder="r7", request="nonce")
 
-    wanted = Attempt(job.id, "nonce", clock.now + 30_000, Tally(1), job.spec)
+    wanted = Attempt(job.id, "nonce", clock.now + 30_000, Tally(1), job.spec, waited_ms=70)
     assert ([astuple(attempt) for attempt in claim.attempts], claim.due_in_ms) == ([astuple(wanted)], None)
     dump = await shard.dump()
     spec = dump[f"job:{job.id}"].pop("spec")

@@ -4,8 +4,8 @@
 -- due is not looked at. In a lane the lower priority number goes first. The attempt is counted here; its nonce is the
 -- claim's own random id.
 --
--- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, earlier, spec}, ...}, due_in_ms}; `earlier` counts the calls
--- before a person had it tried anew. `due_in_ms` is 0 when more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
+-- Returns {"ok", {{id, attempt, deadline_at, lost, snoozes, throttles, earlier, spec, waited_ms}, ...}, due_in_ms}; `earlier` counts
+-- the calls before a person had it tried anew, `waited_ms` is for how long it has been due. `due_in_ms` is 0 when more is due, -1 when nothing waits. The same request repeated (its reply was lost) gets the same jobs again.
 -- flags: allow-oom
 
 -- @include lib/cancel
@@ -28,7 +28,8 @@ local bytes = 0
 
 local function claimed_job(id, field)
   return { id, tonumber(field.attempt), tonumber(field.deadline_at), tonumber(field.lost or 0),
-    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec }
+    tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec,
+    math.max(0, now - field.run_at) }
 end
 
 local function fields_of(id)

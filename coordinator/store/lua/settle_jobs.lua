@@ -7,7 +7,7 @@
 --
 -- Returns {"ok", {{reply, state}, ...}, due_in_ms, {{"opened" or "closed", queue, worker, failures}, ...}, outbox} with the
 -- circuits that changed, how much others are to be told of, and a reply per row:
---   "ok"                the attempt is settled; `state` is the job's state now
+--   "ok"                the attempt is settled; `state` is the job's state now, behind it stand its queue and its worker
 --   "already_recorded"  the very same was said before; nothing changed
 --   "stale_receipt"     the job is final, or the attempt is over or was never made; kept in the log, nothing changed
 --   "job_not_found"
@@ -176,7 +176,7 @@ local function settle(row)
     local begun = is_last(job, row) and job or {} -- When an older attempt started is not known any more.
     log_attempt(row.id, attempt_entry(begun, attempt, row.outcome, row.http_status, row.error))
   end
-  return { "ok", FINAL[row.verb] and finish(job, row) or wait_again(job, row) }
+  return { "ok", FINAL[row.verb] and finish(job, row) or wait_again(job, row), job.queue, job.worker or "" }
 end
 
 local replies = {}

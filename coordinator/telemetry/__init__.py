@@ -1,0 +1,1 @@
+"""What others are told of how we are: figures for Prometheus, traces for OpenTelemetry."""
