@@ -24,7 +24,7 @@ async def test_an_address_is_believed_of_listed_proxies_only(trusted: str, forwa
     with served("httptools", trusted_proxies=trusted) as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
             headers = {"x-forwarded-for": forwarded, "x-forwarded-proto": "https"}
-            assert (await client.put("/queue/a", json={"concurrency": 1}, headers=headers)).status_code == 201
+            assert (await client.put("/queue/a", json={"concurrency": 1}, headers=headers)).is_success
             async with asyncio.timeout(LIMIT_S):
                 while not (noted := (await client.get("/audit")).json()["items"]):
                     await asyncio.sleep(0.01)
