@@ -3,15 +3,16 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar, asgi
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ControllerRouterHandler
 
 from coordinator.api import (
     audit,
     batches,
     bulk,
+    dev,
     job_actions,
     jobs,
     keys,
@@ -29,7 +30,7 @@ from coordinator.api import (
     tokens,
     workers,
 )
-from coordinator.api.guards import PUBLIC, check_request
+from coordinator.api.guards import check_request
 from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.api.redaction import Redaction
@@ -38,6 +39,7 @@ from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
 from coordinator.dashboard import pages
 from coordinator.edges.headers import add_headers
+from coordinator.engine.clockwork import Clockwork
 from coordinator.engine.replica import Replica
 from coordinator.errors import Refusal
 from coordinator.settings import Settings
@@ -108,14 +110,15 @@ HANDLERS: list[ControllerRouterHandler] = [
 def build_app(
     settings: Settings,
     store: Store,
-    demo: tuple[str, ASGIApp] | None = None,
+    demo: dev.DemoFunction | None = None,
     *,
     takes_literal_secrets: bool = False,
     tracing: Tracing | None = None,
 ) -> Litestar:
     """An application that is one replica: it joins the others when it starts and hands over when it stops.
 
-    The store is closed with it. `demo` is a function to be served beside the API, with its path. Without keys, secrets
+    The store is closed with it. With `demo`, a function to be served beside the API, it has all that `coordinator dev`
+    has beside it; then the store has to go by a clock that can be moved. Without keys, secrets
     of workers would stand readable in Redis: then they are taken by reference only, unless `takes_literal_secrets`.
     """
     guard = open_guard(settings.egress_allow, settings.worker_url)
@@ -132,9 +135,8 @@ def build_app(
             await auditor.drain()
             await store.close()
 
-    function = [asgi(demo[0], is_mount=True, copy_scope=True, opt=PUBLIC)(demo[1])] if demo else []
     return Litestar(
-        route_handlers=[*HANDLERS, *function],
+        route_handlers=[*HANDLERS, *(dev.HANDLERS if demo else ())],
         guards=[check_request],
         before_send=[metrics.Counting(replica.metrics).heed, auditor.heed, add_headers],
         lifespan=[run_replica],
@@ -142,6 +144,8 @@ def build_app(
             {
                 "replica": replica,
                 "auditor": auditor,
+                "demo": demo,
+                "clockwork": Clockwork(store, replica.passes, replica.id),
                 "is_https": settings.public_url.startswith("https://"),
                 "is_loopback": settings.is_loopback,
                 "egress": guard,

@@ -162,14 +162,14 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
     try:
         if embedded:
             embedded.start()
-        store = open_configured(url, settings)
+        store = open_configured(url, settings, dev_clock=True)
         with first_contact():
             await store.agree()
         await refuse_open_door(settings, store)
         app = build_app(
             settings,
             store,
-            demo=(demo.PATH, demo.demo_function),
+            demo=demo.Demo(),
             takes_literal_secrets=True,
             tracing=open_tracing(os.environ),
         )

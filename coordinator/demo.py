@@ -7,37 +7,43 @@ The function is what a user would deploy: it takes the coordinator's call and an
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
 from typing import Any
 
 import httpx
 import msgspec
 
-PATH = "/demo"
+from coordinator.api.dev import DemoCall
 
-Receive = Callable[..., Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
+PATH = "/demo"
+"""Where `api/dev.py` serves it."""
+
+CALLS_KEPT = 100
 
 _FINAL = frozenset({"succeeded", "dead", "cancelled"})
 _LIMIT_S = 50
 
 
-async def demo_function(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401 - ASGI's own types
-    """A worker for every name: `flaky` fails its first attempt, `slow` takes `seconds`, all others greet."""
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    try:
-        status, receipt = 200, await _work(msgspec.json.decode(body))
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-        status, receipt = 400, {"error": f"this is no call of a coordinator, or its args cannot be used: {error}"}
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": msgspec.json.encode(receipt)})
+class Demo:
+    """A worker for every name: `flaky` fails its first attempt, `slow` takes `seconds`, all others greet.
+
+    It remembers its last calls, for people to see what a function is sent.
+    """
+
+    def __init__(self) -> None:
+        """Nobody has called yet."""
+        self.calls: deque[DemoCall] = deque(maxlen=CALLS_KEPT)
+
+    async def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """The status and the body of the answer to a call."""
+        at = time.time_ns() // 1_000_000
+        try:
+            status, receipt = 200, await _work(msgspec.json.decode(body))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            status, receipt = 400, {"error": f"this is no call of a coordinator, or its args cannot be used: {error}"}
+        answer = msgspec.json.encode(receipt)
+        self.calls.append(DemoCall(at, headers, body.decode(errors="replace"), status, answer.decode()))
+        return status, answer
 
 
 async def _work(call: dict[str, Any]) -> dict[str, Any]:

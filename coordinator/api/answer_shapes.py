@@ -148,6 +148,27 @@ class PassShape(_Shape):
     next_due_at: str | None
 
 
+class AdvancedShape(PassShape, kw_only=True):
+    """The time of the store, and what was done by then."""
+
+    now: str
+    ahead_ms: int
+
+
+class DemoCallShape(_Shape):
+    """A call that the demo function got."""
+
+    at: str
+    headers: dict[str, str]
+    body: Any
+    status: int
+    answer: Any
+
+
+class DemoCallList(_Shape):
+    items: list[DemoCallShape]
+
+
 class BatchShape(_Shape):
     """A batch. `done` is how many were cancelled by this request."""
 

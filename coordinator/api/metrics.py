@@ -29,4 +29,6 @@ async def read_metrics(request: Request) -> Response[bytes]:
     replica = replica_of(request)
     survey = await replica.surveyor.look()
     text, media_type = replica.metrics.render(survey, request.headers.get("accept", ""))
+    if media_type.startswith("text/"):
+        media_type = media_type.removesuffix("; charset=utf-8")  # The framework would name it once more.
     return Response(text, media_type=media_type, headers={"Vary": "Accept"})

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from coordinator.api.answer_shapes import (
+    AdvancedShape,
     AuditPage,
     BatchShape,
     BulkShape,
+    DemoCallList,
     HealthShape,
     JobPage,
     KeyPage,
@@ -45,6 +47,7 @@ from coordinator.api.answers import (
 )
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
+from coordinator.api.dev_bodies import AdvanceBody
 from coordinator.api.job_bodies import (
     DryRunQuery,
     DurabilityQuery,
@@ -234,6 +237,11 @@ OPERATIONS = {
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: [RosterShape]}, refuses=(503,)),
     "ready": Operation({200: [ReadyShape]}, refuses=(503,)),
+    "advance_time": Operation(
+        {200: [AdvancedShape]}, body=AdvanceBody, query=WaitQuery, refuses=(400, 409, 413, 415, 422, 503)
+    ),
+    "reset_store": Operation({204: []}, refuses=(409, 415, 503)),
+    "list_demo_requests": Operation({200: [DemoCallList]}),
     "read_metrics": Operation({200: []}, media_types=CONTENT_TYPES),
     "read_openapi": Operation({200: []}),
     "read_sdk": Operation(

@@ -96,6 +96,11 @@ PERMISSIONS = {
     "trigger_schedule": _managing("schedule"),
     "make_pass": Permission("manage", "all"),
     "ping_worker": _managing("all"),
+    # Of `coordinator dev`.
+    "advance_time": _ADMIN,
+    "reset_store": _ADMIN,
+    "list_demo_requests": _READ_ALL,
+    "show_demo": _READ_ALL,
     # Where calls go, and who may do all this.
     "put_worker": _ADMIN,
     "delete_worker": _ADMIN,

@@ -42,7 +42,7 @@ RECORDS = frozenset(
     }
 )
 # They are checked where what they are about is.
-_PLAIN = frozenset({"queues", "deadlines", "purges", "known_queues", "schedule_names", "epoch"})
+_PLAIN = frozenset({"queues", "deadlines", "purges", "known_queues", "schedule_names", "epoch", "clock_ahead"})
 _COMMON = frozenset({"meta", "workers", "replicas", "tokens", "tokens_used", "audit"})
 
 _KEY = re.compile(r":\{(\d+)\}:([a-z_0-9]+)(?::(.+))?", re.DOTALL)

@@ -120,6 +120,7 @@ class Connection:
         durability: Durability = "local",
         in_process: bool = False,
         test_clock: bool = False,
+        dev_clock: bool = False,
     ) -> None:
         """`in_process` says that the server is an imitation which does not know script flags."""
         self.servers = servers
@@ -128,7 +129,7 @@ class Connection:
         self.durability: Durability = durability
         self.in_process = in_process
         self._confirming = asyncio.Semaphore(CONFIRMING_LIMIT)
-        self._scripts = load(with_flags=not in_process, test_clock=test_clock)
+        self._scripts = load(with_flags=not in_process, test_clock=test_clock, dev_clock=dev_clock)
 
     def root(self, shard: int) -> str:
         """The beginning of all keys of a shard; the braces keep them in one Redis Cluster slot."""

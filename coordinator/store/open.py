@@ -84,6 +84,7 @@ def open_store(
     access: Access | None = None,
     sealer: Sealer = PLAIN,
     test_clock: bool = False,
+    dev_clock: bool = False,
 ) -> Store:
     """A store for a URL as told in servers.py, or `memory://`. Connects on first use.
 
@@ -92,13 +93,22 @@ def open_store(
     in_process = url == IN_PROCESS_URL
     servers = _open_in_process() if in_process else open_servers(url, access or Access())
     connection = Connection(
-        servers, prefix=prefix, shards=shards, durability=durability, in_process=in_process, test_clock=test_clock
+        servers,
+        prefix=prefix,
+        shards=shards,
+        durability=durability,
+        in_process=in_process,
+        test_clock=test_clock,
+        dev_clock=dev_clock,
     )
     return store_on(connection, sealer)
 
 
-def open_configured(url: str, settings: Settings, *, shards: int | None = None) -> Store:
-    """A store as the settings say, with another number of shards if one is told. Raises `SettingsError`."""
+def open_configured(url: str, settings: Settings, *, shards: int | None = None, dev_clock: bool = False) -> Store:
+    """A store as the settings say, with another number of shards if one is told. Raises `SettingsError`.
+
+    With `dev_clock` its time can be moved on, and is what it was moved to.
+    """
     access = Access(
         settings.redis_username,
         settings.redis_password,
@@ -116,6 +126,7 @@ def open_configured(url: str, settings: Settings, *, shards: int | None = None) 
             durability=cast("Durability", settings.durability),
             access=access,
             sealer=_sealer_of(settings.keys),
+            dev_clock=dev_clock,
         )
     except ValueError as error:
         raise SettingsError(f"--redis-url {without_password(url)} cannot be used: {error}") from None
@@ -173,7 +184,8 @@ async def open_as_written(url: str, settings: Settings) -> Store:
         await store.close()
     if shards is None:
         raise SettingsError(f"nothing is kept under the prefix {settings.prefix!r}; --prefix names another.")
-    return open_configured(url, settings, shards=shards)
+    # It may be that of a `dev`, whose time is another; in all others this clock is the server's.
+    return open_configured(url, settings, shards=shards, dev_clock=True)
 
 
 def find_store_url(settings: Settings, data_dir: Path) -> str:

@@ -130,15 +130,21 @@ def names() -> list[str]:
 
 
 @cache
-def load(*, with_flags: bool = True, test_clock: bool = False) -> Mapping[str, Script]:
-    """Every script by name. With `test_clock` the shard's key `clock` is the time, for tests that need to set it."""
-    return link(with_flags=with_flags, test_clock=test_clock, read=source)
+def load(*, with_flags: bool = True, test_clock: bool = False, dev_clock: bool = False) -> Mapping[str, Script]:
+    """Every script by name. With `test_clock` the shard's key `clock` is the time, for tests that need to set it.
+
+    With `dev_clock` it is the server's, and what `advance_clock` has added to it.
+    """
+    return link(with_flags=with_flags, test_clock=test_clock, dev_clock=dev_clock, read=source)
 
 
-def link(*, with_flags: bool = True, test_clock: bool = False, read: Read) -> Mapping[str, Script]:
+def link(
+    *, with_flags: bool = True, test_clock: bool = False, dev_clock: bool = False, read: Read
+) -> Mapping[str, Script]:
     """The same, of the sources that `read` gives."""
+    clock = "lib/clock_for_tests" if test_clock else "lib/clock_for_dev" if dev_clock else "lib/clock"
 
     def reading(name: str) -> str:
-        return read("lib/clock_for_tests" if test_clock and name == "lib/clock" else name)
+        return read(clock if name == "lib/clock" else name)
 
     return {name: Script(name, _once(_link(name, reading)), with_flags=with_flags) for name in names()}

@@ -11,7 +11,7 @@ from coordinator.domain.queue import Circuit, QueueSettings, QueueTally
 from coordinator.settings import Settings
 from coordinator.store.open import IN_PROCESS_URL, open_store
 from coordinator.telemetry.labels import OTHER, QUEUES_LIMIT
-from coordinator.telemetry.metrics import Metrics, Survey, Vitals
+from coordinator.telemetry.metrics import CONTENT_TYPES, Metrics, Survey, Vitals
 from tests.api.harness import Api, Function, Reply, client_of, refusal
 
 Labels = dict[str, str]
@@ -119,7 +119,11 @@ async def test_openmetrics_is_answered_to_who_asks_for_it(api: Api):
     accept = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain"
     answer = await api.client.get("/metrics", headers={"accept": accept})
 
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    usual = await api.client.get("/metrics")
+
+    assert answer.headers["content-type"] == CONTENT_TYPES[1]
+    assert usual.headers["content-type"] == CONTENT_TYPES[0]
+    assert usual.headers["vary"] == "Accept"
     assert answer.text.endswith("# EOF\n")
     assert "coordinator_api_requests" in {family.name for family in read_openmetrics(answer.text)}
 
