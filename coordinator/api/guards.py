@@ -15,7 +15,7 @@ from coordinator.api.audit import mark
 from coordinator.api.context import Connection, bearer_of, remember_session, replica_of, session_in
 from coordinator.api.cookies import check_page, check_sign_in, cookie_in, is_ours
 from coordinator.api.operations import OPERATIONS
-from coordinator.api.permissions import PERMISSIONS, check_permission
+from coordinator.api.permissions import check_permission, permission_of
 from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import plain_name
 from coordinator.domain.receipt_token import is_receipt_token
@@ -65,7 +65,7 @@ async def grant_of_token(connection: Connection, given: str) -> Grant:
 
 
 async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
-    permission = PERMISSIONS.get(handler.handler_name)
+    permission = permission_of(handler.handler_name)
     if permission is not None and permission.is_by_call:
         # Whether it is let in, the handler knows when it has read the body.
         connection.scope["auth"] = await _who_may_report(connection)

@@ -1,5 +1,7 @@
 """`GET /metrics`, and the count of all that is answered."""
 
+import asyncio
+
 from litestar import Response, get
 from litestar.types import Message, Scope
 
@@ -28,7 +30,8 @@ async def read_metrics(request: Request) -> Response[bytes]:
     """The figures of this replica and of the store, for Prometheus; without the store's while that is away."""
     replica = replica_of(request)
     survey = await replica.surveyor.look()
-    text, media_type = replica.metrics.render(survey, request.headers.get("accept", ""))
+    # With many queues this takes a while, and calls are not to wait for it.
+    text, media_type = await asyncio.to_thread(replica.metrics.render, survey, request.headers.get("accept", ""))
     if media_type.startswith("text/"):
         media_type = media_type.removesuffix("; charset=utf-8")  # The framework would name it once more.
     return Response(text, media_type=media_type, headers={"Vary": "Accept"})

@@ -12,6 +12,7 @@ What is counted is this replica's alone; what a `Survey` says is the same whiche
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from prometheus_client import (
     CollectorRegistry,
@@ -79,6 +80,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._names = Bounded()
         self._surveyed = _Surveyed()
+        self._rendering = Lock()
         self._accepted: dict[str, Counter] = {}
         self._outcomes: dict[tuple[str, str], Counter] = {}
         self._ends: dict[tuple[str, str], Counter] = {}
@@ -157,8 +159,15 @@ class Metrics:
         found.inc()
 
     def render(self, survey: Survey | None, accept: str) -> tuple[bytes, str]:
-        """All figures and their content type, as the header `Accept` wants them. Without a survey the store is away."""
-        self._surveyed.survey = survey
+        """All figures and their content type, as the header `Accept` wants them. Without a survey the store is away.
+
+        From any thread.
+        """
+        with self._rendering:
+            self._surveyed.survey = survey
+            return self._rendered(accept)
+
+    def _rendered(self, accept: str) -> tuple[bytes, str]:
         if openmetrics.CONTENT_TYPE_LATEST.partition(";")[0] in accept:
             return openmetrics.generate_latest(self.registry), openmetrics.CONTENT_TYPE_LATEST  # type: ignore[no-untyped-call]
         return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4

@@ -8,6 +8,7 @@ from prometheus_client.samples import Sample
 
 from coordinator.app import build_app
 from coordinator.domain.queue import Circuit, QueueSettings, QueueTally
+from coordinator.engine.survey import Surveyor
 from coordinator.settings import Settings
 from coordinator.store.open import IN_PROCESS_URL, open_store
 from coordinator.telemetry.labels import OTHER, QUEUES_LIMIT
@@ -191,14 +192,14 @@ def test_queues_beyond_the_limit_are_counted_together():
     assert len({sample.labels.get("queue") for sample in found} - {None}) == QUEUES_LIMIT + 1
 
 
-async def test_a_thousand_queues_are_shown_to_all_who_ask(server_url):
-    store = open_store(IN_PROCESS_URL, shards=16)
-    app = build_app(Settings(worker_url="http://127.0.0.1:9/"), store)
+async def test_who_asks_while_a_look_is_under_way_gets_what_that_one_finds(server_url):
+    store = open_store(IN_PROCESS_URL, prefix="thousand", shards=16)
+    surveyor = Surveyor(store)
     for number in range(1000):
         await store.queues.configure(f"q{number}", QueueSettings(concurrency=1))
-    async with client_of(app) as client:
-        api = Api(app, client)
-        first, second = await asyncio.gather(samples(api), samples(api))
+    one, other = await asyncio.gather(surveyor.look(), surveyor.look())
     await store.close()
 
-    assert value(first, "queues") == value(second, "queues") == 1000
+    assert one is other
+    assert one is not None
+    assert (len(one.queues), one.unlisted) == (1000, 0)

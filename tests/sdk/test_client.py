@@ -137,6 +137,15 @@ async def test_each_call_has_a_key_of_its_own(server, failing):
     assert server.bodies()[1] == ("/job/batch", {"jobs": [{"worker": "send"}]})
 
 
+async def test_a_trace_is_sent_as_headers_and_not_as_a_field(server, failing):
+    server.otherwise = (201, JOB, {})
+    trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate": "vendor=1"}
+    await failing("enqueue", "send", trace=trace)
+    await failing("enqueue_many", [{"worker": "send"}], trace=trace)
+    assert [{name: headers[name] for name in trace} for _, _, headers, _ in server.requests] == [trace, trace]
+    assert [body for _, body in server.bodies()] == [{"worker": "send"}, {"jobs": [{"worker": "send"}]}]
+
+
 @pytest.mark.parametrize(
     ("answer", "tries"),
     [

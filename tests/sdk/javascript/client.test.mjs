@@ -35,6 +35,20 @@ test("a job is made with all its fields", async (t) => {
   assert.deepEqual(requests[1].body, { worker: "noop" });
 });
 
+test("a trace is sent as headers, and not as a field", async (t) => {
+  const { client, requests } = await started(t, [201, JOB], [201, JOB]);
+  const trace = { traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", tracestate: "vendor=1" };
+  await client.enqueue("a", undefined, { trace });
+  await client.enqueueMany([{ worker: "a" }], { trace });
+  for (const { headers } of requests) {
+    assert.deepEqual({ traceparent: headers.traceparent, tracestate: headers.tracestate }, trace);
+  }
+  assert.deepEqual(
+    requests.map(({ body }) => body),
+    [{ worker: "a" }, { jobs: [{ worker: "a" }] }],
+  );
+});
+
 test("a request keeps its key when it is repeated, and another has another", async (t) => {
   const { client, requests } = await started(t, null, [503], [201, JOB]);
   assert.deepEqual(await client.enqueue("a"), JOB);
