@@ -12,44 +12,44 @@ from coordinator.domain.queue import FinalState
 from coordinator.domain.tokens import Scope
 
 
-class _Shape(msgspec.Struct, rename="camel"):
+class Shape(msgspec.Struct, rename="camel"):
     """What all have in common."""
 
 
-class RateShape(_Shape):
+class RateShape(Shape):
     limit: float
     period_ms: int
     burst: float
 
 
-class KeyLimitsShape(_Shape):
+class KeyLimitsShape(Shape):
     concurrency: int | None
     rate: RateShape | None
 
 
-class CircuitShape(_Shape):
+class CircuitShape(Shape):
     failures: int
     open_ms: int
 
 
-class OpenCircuitShape(_Shape):
+class OpenCircuitShape(Shape):
     worker: str
     failures: int
     open_until: str | None
 
 
-class DefaultsShape(_Shape):
+class DefaultsShape(Shape):
     max_attempts: int | None
     timeout_ms: int | None
     backoff: BackoffAnswer | None
 
 
-class RetentionShape(_Shape):
+class RetentionShape(Shape):
     age_ms: int
     count: int
 
 
-class QueueShape(_Shape):
+class QueueShape(Shape):
     """A queue, with how many of its jobs are in which state."""
 
     name: str
@@ -74,7 +74,7 @@ class QueueShape(_Shape):
     retention: dict[FinalState, RetentionShape]
 
 
-class KeyShape(_Shape):
+class KeyShape(Shape):
     """A key of a queue. Without a rate it has no tokens."""
 
     key: str
@@ -87,12 +87,12 @@ class KeyShape(_Shape):
     blocked_until: str | None
 
 
-class WorkerBatchShape(_Shape):
+class WorkerBatchShape(Shape):
     size: int
     window_ms: int
 
 
-class WorkerShape(_Shape):
+class WorkerShape(Shape):
     """A worker, without its secrets."""
 
     name: str
@@ -109,7 +109,7 @@ class WorkerShape(_Shape):
     unreadable: bool | msgspec.UnsetType = msgspec.UNSET
 
 
-class PingShape(_Shape):
+class PingShape(Shape):
     """What a ping came to."""
 
     ok: bool
@@ -121,13 +121,13 @@ class PingShape(_Shape):
     note: str | None
 
 
-class MemberShape(_Shape):
+class MemberShape(Shape):
     id: str
     silent_ms: int
     leads: list[int]
 
 
-class RosterShape(_Shape):
+class RosterShape(Shape):
     """Who works together."""
 
     answered_by: str
@@ -136,7 +136,7 @@ class RosterShape(_Shape):
     items: list[MemberShape]
 
 
-class PassShape(_Shape):
+class PassShape(Shape):
     """What a pass has done."""
 
     called: int
@@ -155,7 +155,7 @@ class AdvancedShape(PassShape, kw_only=True):
     ahead_ms: int
 
 
-class DemoCallShape(_Shape):
+class DemoCallShape(Shape):
     """A call that the demo function got."""
 
     at: str
@@ -165,11 +165,11 @@ class DemoCallShape(_Shape):
     answer: Any
 
 
-class DemoCallList(_Shape):
+class DemoCallList(Shape):
     items: list[DemoCallShape]
 
 
-class BatchShape(_Shape):
+class BatchShape(Shape):
     """A batch. `done` is how many were cancelled by this request."""
 
     id: str
@@ -187,14 +187,14 @@ class BatchShape(_Shape):
     jobs: "list[BatchItemShape] | msgspec.UnsetType" = msgspec.UNSET
 
 
-class ItemErrorShape(_Shape):
+class ItemErrorShape(Shape):
     """Why one of many was refused; further members depend on the `code`."""
 
     code: str
     detail: str
 
 
-class BatchItemShape(_Shape):
+class BatchItemShape(Shape):
     """One job of a batch: its id, or why there is none."""
 
     index: int
@@ -204,7 +204,7 @@ class BatchItemShape(_Shape):
     error: ItemErrorShape | msgspec.UnsetType = msgspec.UNSET
 
 
-class BulkShape(_Shape):
+class BulkShape(Shape):
     """What an act on many came to."""
 
     matched: int
@@ -212,7 +212,7 @@ class BulkShape(_Shape):
     more: bool
 
 
-class PreviewShape(_Shape):
+class PreviewShape(Shape):
     """When a rule would fire."""
 
     cron: str | None
@@ -221,12 +221,12 @@ class PreviewShape(_Shape):
     next_runs: list[str]
 
 
-class ThingShape(_Shape):
+class ThingShape(Shape):
     kind: str
     name: str
 
 
-class SyncShape(_Shape):
+class SyncShape(Shape):
     """What a declaration changes."""
 
     owner: str
@@ -237,7 +237,7 @@ class SyncShape(_Shape):
     unchanged: list[ThingShape]
 
 
-class PurgedJobShape(_Shape):
+class PurgedJobShape(Shape):
     """A job that was purged, of which the handle is all that is left."""
 
     id: str
@@ -246,18 +246,18 @@ class PurgedJobShape(_Shape):
     duplicate: bool
 
 
-class HealthShape(_Shape):
+class HealthShape(Shape):
     status: Literal["ok"]
     version: str
 
 
-class ReadyShape(_Shape):
+class ReadyShape(Shape):
     status: Literal["ready"]
     replica: str
     leads: int
 
 
-class TokenShape(_Shape):
+class TokenShape(Shape):
     """A token of the API, without its text."""
 
     id: str
@@ -276,7 +276,7 @@ class NewTokenShape(TokenShape, kw_only=True):
     token: str
 
 
-class DeedShape(_Shape):
+class DeedShape(Shape):
     """Who has changed what. Without a token it was somebody on the same machine."""
 
     at: str
@@ -287,131 +287,52 @@ class DeedShape(_Shape):
     address: str | None
 
 
-class TokenList(_Shape):
+class TokenList(Shape):
     """`GET /token`."""
 
     items: list[TokenShape]
 
 
-class AuditPage(_Shape):
+class AuditPage(Shape):
     """`GET /audit`."""
 
     items: list[DeedShape]
     cursor: str | None
 
 
-class QueueList(_Shape):
+class QueueList(Shape):
     """`GET /queue`."""
 
     items: list[QueueShape]
 
 
-class WorkerList(_Shape):
+class WorkerList(Shape):
     """`GET /worker`."""
 
     items: list[WorkerShape]
 
 
-class ReceiptList(_Shape):
+class ReceiptList(Shape):
     """`POST /receipt`."""
 
     items: list[dict[str, Any]]
 
 
-class OldestDueShape(_Shape):
-    queue: str
-    due_at: str | None
-    latency_ms: int
-
-
-class CountsShape(_Shape):
-    queued: int
-    scheduled: int
-    retrying: int
-    running: int
-    succeeded: int
-    dead: int
-    cancelled: int
-
-
-class QueueSeriesShape(_Shape):
-    created: list[int]
-    succeeded: list[int]
-    failed: list[int]
-    dead: list[int]
-
-
-class SeriesShape(QueueSeriesShape, kw_only=True):
-    """A number for each minute; null where nothing was there to be measured."""
-
-    started: list[int]
-    cancelled: list[int]
-    throttled: list[int]
-    wait_p50_ms: list[int | None] = msgspec.field(name="waitP50Ms")
-    wait_p95_ms: list[int | None] = msgspec.field(name="waitP95Ms")
-    run_p50_ms: list[int | None] = msgspec.field(name="runP50Ms")
-    run_p95_ms: list[int | None] = msgspec.field(name="runP95Ms")
-
-
-class QueueStatShape(_Shape):
-    name: str
-    counts: CountsShape
-    latency_ms: int
-    paused: bool
-    series: QueueSeriesShape
-
-
-class WorkerStatShape(_Shape):
-    name: str
-    succeeded: int
-    failed: int
-    run_p50_ms: int | None = msgspec.field(name="runP50Ms")
-    run_p95_ms: int | None = msgspec.field(name="runP95Ms")
-
-
-class MembersShape(_Shape):
-    items: list[MemberShape]
-    unled: list[int]
-
-
-class StoreStatShape(_Shape):
-    used_bytes: int
-    max_bytes: int | None
-    percent: float | None
-
-
-class StatShape(_Shape):
-    """`GET /stat`. What concerns all queues is null for a token of some."""
-
-    now: str | None
-    since: str | None
-    minutes: int
-    step_ms: int
-    counts: CountsShape
-    oldest_due: OldestDueShape | None
-    series: SeriesShape
-    queues: list[QueueStatShape]
-    workers: list[WorkerStatShape] | None
-    replicas: MembersShape | None
-    store: StoreStatShape | None
-    is_truncated: bool
-
-
-class KeyPage(_Shape):
+class KeyPage(Shape):
     """`GET /queue/:name/key`. The cursor is null on the last page, here and below."""
 
     items: list[KeyShape]
     cursor: str | None
 
 
-class SchedulePage(_Shape):
+class SchedulePage(Shape):
     """`GET /schedule`."""
 
     items: list[ScheduleAnswer]
     cursor: str | None
 
 
-class JobPage(_Shape):
+class JobPage(Shape):
     """`GET /job`."""
 
     items: list[JobAnswer]

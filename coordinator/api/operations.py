@@ -30,7 +30,6 @@ from coordinator.api.answer_shapes import (
     ReceiptList,
     RosterShape,
     SchedulePage,
-    StatShape,
     SyncShape,
     TokenList,
     WorkerList,
@@ -47,7 +46,9 @@ from coordinator.api.answers import (
 )
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
+from coordinator.api.dead import DeadQuery
 from coordinator.api.dev_bodies import AdvanceBody
+from coordinator.api.event_query import EventQuery
 from coordinator.api.job_bodies import (
     DryRunQuery,
     DurabilityQuery,
@@ -58,6 +59,7 @@ from coordinator.api.job_bodies import (
     NewJobBody,
 )
 from coordinator.api.keys import ACTIONS as KEY_ACTIONS
+from coordinator.api.observed_shapes import DeadShape, StatShape
 from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery, Duration
 from coordinator.api.receipts import ReceiptsBody
@@ -232,6 +234,8 @@ OPERATIONS = {
     ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
+    "list_dead": Operation({200: [DeadShape]}, query=DeadQuery, refuses=(422, 503)),
+    "watch_events": Operation({200: []}, query=EventQuery, refuses=(404, 422, 503), media_types=("text/event-stream",)),
     "read_stats": Operation({200: [StatShape]}, query=StatQuery, refuses=(422, 503)),
     "health": Operation({200: [HealthShape]}),
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),

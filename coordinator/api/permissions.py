@@ -67,6 +67,8 @@ PERMISSIONS = {
     "list_workers": _READ_ALL,
     "read_worker": _READ_ALL,
     "list_replicas": _READ_ALL,
+    "list_dead": Permission("read", "asked"),
+    "watch_events": Permission("read", "asked"),
     "read_stats": Permission("read", "asked"),
     "read_metrics": _READ_ALL,
     "ready": Permission("read", "none"),

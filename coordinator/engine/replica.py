@@ -33,6 +33,7 @@ from coordinator.engine.settler import Settler
 from coordinator.engine.shared_keys import SharedKeys
 from coordinator.engine.survey import Surveyor
 from coordinator.engine.tokens import TOKENS_CHANGED, Tokens
+from coordinator.engine.watch import Watch
 from coordinator.engine.witness import Witness
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
@@ -83,6 +84,7 @@ class Replica:
         self._dispatcher.lacks_key = self.settler.outbox.lacks_key = keys.lacks
         self._dispatcher.on_backlog = self._tell_backlog
         self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings, witness)
+        self.watch = Watch(store.events, store.shards)
         self.passes = Passes(self._poller, self._dispatcher, store)
 
     @property
@@ -104,6 +106,7 @@ class Replica:
         if self.is_stopping or not self._loops:
             return
         self.is_stopping = True
+        await self.watch.stop()
         *helpers, leases = self._loops
         await _end(helpers)
         self._dispatcher.stop_claiming()
