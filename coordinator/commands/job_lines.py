@@ -41,7 +41,7 @@ class Line(msgspec.Struct, rename="camel", omit_defaults=True):
     queue: str
     key: str | None = None
     priority: int = 5
-    cost: float = 1
+    cost: float = 1.0
     run_at: str | None = None
     max_attempts: int | None = None
     backoff: dict[str, Any] | None = None
