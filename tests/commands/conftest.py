@@ -24,7 +24,7 @@ TOKEN = "a-token-of-the-settings-0123456789"
 class Function(BaseHTTPRequestHandler):
     """`fails` fails with a number of its own, `sleeps` takes the job and says nothing, all others succeed."""
 
-    def do_POST(self):  # noqa: N802 - as the server calls it
+    def do_POST(self):
         call = json.loads(self.rfile.read(int(self.headers["content-length"])))
         receipt = {"status": "success", "result": call.get("args")}
         if call.get("worker") == "fails":

@@ -108,7 +108,7 @@ def test_workers_are_listed_with_their_circuits(run, queue):
     said = run("enqueue", "fails", "--arg", "row=1", "--max-attempts", "1", "--queue", queue, "--wait")
     assert said.code == 6
 
-    circuits = [one["circuits"] for one in run("workers", "--json").all() if one["name"] == "fails"][0]
+    circuits = next(one["circuits"] for one in run("workers", "--json").all() if one["name"] == "fails")
 
     assert [one["failures"] for one in circuits if one["queue"] == queue] == [1]
     assert f"{queue}: open, tried in" in run("workers").out
