@@ -111,7 +111,7 @@ def run(monkeypatch):
             try:
                 code = main(list(arguments))
             except SystemExit as end:
-                code = end.code
+                code = int(end.code or 0)
         said = Said(code, out.getvalue(), err.getvalue())
         assert "Traceback" not in said.err
         return said
