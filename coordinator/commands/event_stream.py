@@ -27,7 +27,8 @@ def events(client: Coordinator, query: Mapping[str, Any], tell: Callable[[str], 
                 for event, event_id in messages(lines):
                     heard_at = time.monotonic()
                     after = event_id or after
-                    yield event
+                    if event is not None:
+                        yield event
             told = "the connection was closed"
         except CoordinatorError as error:
             # One that never answered is not waited for; nor is a refusal, unless it is the one that a restart tells.
@@ -40,8 +41,11 @@ def events(client: Coordinator, query: Mapping[str, Any], tell: Callable[[str], 
         time.sleep(1)
 
 
-def messages(lines: Iterator[str]) -> Iterator[tuple[Event, str | None]]:
-    """The messages of a `text/event-stream`, as the HTML standard has it, whose data is JSON; and their ids."""
+def messages(lines: Iterator[str]) -> Iterator[tuple[Event | None, str | None]]:
+    """The messages of a `text/event-stream`, as the HTML standard has it, whose data is JSON; and their ids.
+
+    One without an event is a sign of life that says how far it is.
+    """
     name, data, event_id = "", [], None
     for line in lines:
         if line:
@@ -54,7 +58,6 @@ def messages(lines: Iterator[str]) -> Iterator[tuple[Event, str | None]]:
                     data.append(value)
                 case "id":
                     event_id = value
-        elif data or name:
-            told: Event = json.loads("\n".join(data)) if data else {}
-            yield {"type": name} | told, event_id
+        else:
+            yield ({"type": name} | json.loads("\n".join(data))) if data else None, event_id
             name, data, event_id = "", [], None
