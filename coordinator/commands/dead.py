@@ -1,5 +1,6 @@
 """`dead`: what jobs died of, in groups of one error; and `dead replay`, which has them tried anew."""
 
+import shlex
 from argparse import Namespace
 from typing import Any
 
@@ -7,7 +8,7 @@ from coordinator.commands.asking import filter_of
 from coordinator.commands.bulk import act_on_found
 from coordinator.commands.endings import DONE, USAGE, Ending
 from coordinator.commands.profiles import connect, place_of
-from coordinator.commands.words import ago, error_text, number, plural
+from coordinator.commands.words import ago, clean, error_text, number, plural
 from coordinator.commands.writing import Column, Thing, Writer
 
 
@@ -23,11 +24,20 @@ def run(options: Namespace) -> int:
     writer.many(groups, COLUMNS, name="jobId")
     if not groups:
         writer.note("No job is dead.")
-    elif told["isTruncated"]:
-        writer.note(f"These are of the last {plural(told['looked'], 'dead job')}; --limit looks at more.")
-    elif writer.is_seen and groups[0]["match"]:
-        writer.note("Replay a group: coordinator dead replay --queue QUEUE --worker WORKER --error 'part of its error'")
+        return DONE
+    if told["isTruncated"]:
+        looked = plural(told["looked"], "dead job")
+        writer.note(f"There are more than these: {looked} were looked at. Name a --queue or a --worker.")
+    if writer.is_seen:
+        writer.note(f"To try the first of them anew: {_replay_of(groups[0])}")
     return DONE
+
+
+def _replay_of(group: Thing) -> str:
+    """The command that has a group be tried anew."""
+    asked = [("--queue", group["queue"]), ("--worker", group["worker"]), ("--error", group["match"])]
+    named = (f"{flag} {shlex.quote(clean(value))}" for flag, value in asked if value)
+    return f"coordinator dead replay {' '.join(named)}"
 
 
 def _replay(options: Namespace) -> int:

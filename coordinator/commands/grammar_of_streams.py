@@ -20,7 +20,7 @@ def _add_dead(commands: Commands) -> None:
     listed = leaf(under, "list", "dead jobs in groups of one error (meant where no act is named)", "dead")
     listed.add_argument("--queue", help="of this queue")
     listed.add_argument("--worker", help="for this worker")
-    listed.add_argument("--limit", type=whole(1), help="look at so many jobs at the most")
+    listed.add_argument("--limit", type=whole(1, 200), default=50, help="so many groups at the most (50)")
     replay = leaf(under, "replay", "try dead jobs anew that a filter finds", "dead")
     add_filters(replay)
     replay.add_argument("--all", action="store_true", help="every dead job, where there is no filter")

@@ -46,10 +46,11 @@ def test_events_are_told_to_people_in_a_line(watch, run, queue):
 
 @pytest.mark.parametrize(("worker", "code"), [("hello", 0), ("fails", 6)])
 def test_a_job_is_watched_until_it_is_final(begin, run, queue, worker, code):
-    job_id = run("enqueue", worker, "--arg", "row=1", "--max-attempts", "1", "--delay", "1h", "--queue", queue, "-q").out
-    process = begin("tail", job_id.strip(), "--json")
+    flags = ("--max-attempts", "1", "--delay", "1h", "--queue", queue, "-q")
+    job_id = run("enqueue", worker, "--arg", "row=1", *flags).out.strip()
+    process = begin("tail", job_id, "--json")
     # It ends also if that is before it watches.
-    run("job", "run", job_id.strip())
+    run("job", "run", job_id)
 
     out, _ = process.communicate(timeout=60)
 
