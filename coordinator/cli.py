@@ -1,259 +1,35 @@
-"""The command line: `coordinator dev`, `serve`, `doctor`, `replicas`, `token`, `health`, `sdk`."""
+"""The command line: what is a replica or looks into its store, and what talks to one over its API."""
 
 import argparse
-import asyncio
-import json
-import logging
-import os
 import sys
-import urllib.request
 from collections.abc import Sequence
-from http.client import HTTPException
-from pathlib import Path
 
-from msgspec.structs import replace
-
-from coordinator import __version__, demo, token_command
-from coordinator.api.setting_answers import roster_answer
-from coordinator.app import build_app
-from coordinator.calling.egress_allow import DEVELOPMENT
-from coordinator.doctor import examine
-from coordinator.edges.limits import Limits
-from coordinator.errors import CoordinatorError, SettingsError
-from coordinator.log import set_up_logging
-from coordinator.safety import refuse_misplaced, refuse_open_door, refuse_unusable, refuse_weak_tokens
-from coordinator.sdk.sources import SOURCES
-from coordinator.server import bind, run, serve
-from coordinator.settings import Settings, descriptions, field_types, read_settings
-from coordinator.store.embedded import EmbeddedServer, find_program
-from coordinator.store.open import (
-    IN_PROCESS_URL,
-    check_server,
-    find_store_url,
-    first_contact,
-    open_as_written,
-    open_configured,
-    without_password,
-)
-from coordinator.telemetry.traces import open_tracing
-
-log = logging.getLogger(__name__)
-
-DATA_DIR = Path(".coordinator")
-
-_OWN = ("data_dir", "demo", "once", "url", "repair", "json", *token_command.FLAGS)
-"""The flags that are no settings."""
-
-_TRY = """\
-  Try, in another terminal:
-    curl --json '{{"worker": "hello", "args": {{"name": "you"}}}}' {url}/job
-    curl {url}/job/<id>
-    curl {url}/queue
-"""
+from coordinator import __version__
+from coordinator.commands.grammar import add_commands, with_default_act
+from coordinator.server_grammar import add_server_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
-    options = vars(_parser().parse_args(arguments))
-    command = options.pop("command")
-    if command == "sdk":
-        (source,) = (source for source in SOURCES if source.language == options["language"])
-        sys.stdout.write(source.content.decode())
-        return 0
-    own = {name: options.pop(name) for name in _OWN if name in options}
-    try:
-        settings = read_settings(os.environ, options)
-        set_up_logging(settings.log_level)
-        if command == "health":
-            return _health(own["url"] or replace(settings, public_url="").own_url)
-        if command == "dev":
-            return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
-        if command == "doctor":
-            return run(_doctor(settings, own["data_dir"], repair=own["repair"], as_json=own["json"]))
-        if command == "token":
-            url = find_store_url(settings, own["data_dir"])
-            return run(token_command.administer(url, settings, own, as_json=own["json"]))
-        if command == "replicas":
-            return run(_replicas(settings, own["data_dir"], as_json=own["json"]))
-        return run(_serve(settings))
-    except SettingsError as error:
-        sys.stderr.write(f"coordinator: {error}\n")
-        return 2
-    except CoordinatorError as error:
-        sys.stderr.write(f"coordinator: {error}{f' ({error.__cause__})' if error.__cause__ else ''}\n")
-        return 1
+    """Run a command. Returns the exit code."""
+    parser, commands = build_parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(with_default_act(given, commands))
+    # What runs it is imported when it is needed: a server's libraries take a second, and a client needs none of them.
+    if hasattr(options, "family"):
+        from coordinator.commands.running import run  # noqa: PLC0415
+
+        options.parser = parser
+        return run(options)
+    from coordinator.server_commands import run_command  # noqa: PLC0415
+
+    return run_command(vars(options))
 
 
-async def _serve(settings: Settings) -> int:
-    """One replica on a Redis that others may share. Raises `SettingsError` for what would be unsafe."""
-    if not settings.redis_url:
-        raise SettingsError(
-            "no store: set COORDINATOR_REDIS_URL or --redis-url, e.g. redis://localhost:6379. "
-            "To try things without one, run: coordinator dev"
-        )
-    refuse_unusable(settings)
-    refuse_weak_tokens(settings)
-    await refuse_misplaced(settings)
-    store = open_configured(settings.redis_url, settings)
-    with first_contact():
-        await check_server(store, may_forget=settings.allow_volatile)
-    await refuse_open_door(settings, store)
-    listener = bind(settings)
-    with first_contact():
-        await store.agree()
-    if settings.is_loopback and not settings.token_list:
-        log.info(
-            "there are no COORDINATOR_TOKENS: until a token is made, whatever runs on this machine may call",
-            extra={"event": "setup.open"},
-        )
-    if not settings.is_loopback and not settings.keys:
-        log.warning(
-            "there are no COORDINATOR_KEYS: who can read Redis, or a copy of it, can read jobs and pose as others",
-            extra={"event": "setup.unsealed"},
-        )
-    settings = replace(settings, port=listener.getsockname()[1])
-    app = build_app(settings, store, tracing=open_tracing(os.environ))
-    limits = Limits(connections=settings.max_connections)
-    return (
-        0
-        if await serve(app, app.state["replica"], listener, limits=limits, trusted_proxies=settings.trusted_proxies)
-        else 1
-    )
-
-
-async def _doctor(settings: Settings, data_dir: Path, *, repair: bool, as_json: bool) -> int:
-    """Look through a store, also one that replicas work on."""
-    return await examine(find_store_url(settings, data_dir), settings, repair=repair, as_json=as_json)
-
-
-async def _replicas(settings: Settings, data_dir: Path, *, as_json: bool) -> int:
-    """Who works on a store, and who leads what. Returns 1 if a shard is led by nobody."""
-    store = await open_as_written(find_store_url(settings, data_dir), settings)
-    try:
-        roster = await store.leadership.roster()
-    finally:
-        await store.close()
-    if as_json:
-        sys.stdout.write(json.dumps(roster_answer(roster, store.shards)) + "\n")
-        return 1 if roster.unled else 0
-    width = max([len("REPLICA"), *(len(member.id) for member in roster.members)])
-    lines = [("REPLICA", "LAST HEARD", "LEADS")]
-    for member in roster.members:
-        silent_s = max(0, roster.now - member.said_at) / 1000
-        lines.append((member.id, f"{silent_s:.1f} s ago", " ".join(map(str, member.leads)) or "no shard"))
-    sys.stdout.write("".join(f"{name:{width}}  {heard:10}  {leads}\n" for name, heard, leads in lines))
-    if roster.unled:
-        sys.stdout.write(f"led by nobody: {' '.join(map(str, roster.unled))}\n")
-    return 1 if roster.unled else 0
-
-
-async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) -> int:
-    """One replica with a store and a function of its own, to try things."""
-    refuse_unusable(settings)
-    if not settings.is_loopback:
-        refuse_weak_tokens(settings)
-    settings = replace(settings, egress_allow=f"{settings.egress_allow}, {DEVELOPMENT}")
-    await refuse_misplaced(settings)
-    listener = bind(settings)
-    settings = replace(settings, port=listener.getsockname()[1])
-    if not settings.worker_url:
-        settings = replace(settings, worker_url=f"{replace(settings, public_url='').own_url}{demo.PATH}")
-    embedded, url, said = _choose_store(settings, data_dir)
-    try:
-        if embedded:
-            embedded.start()
-        store = open_configured(url, settings, dev_clock=True)
-        with first_contact():
-            await store.agree()
-        await refuse_open_door(settings, store)
-        app = build_app(
-            settings,
-            store,
-            demo=demo.Demo(),
-            takes_literal_secrets=True,
-            tracing=open_tracing(os.environ),
-        )
-        token = next((token for token in settings.token_list if not token.startswith("sha256:")), "")
-
-        async def meanwhile() -> None:
-            sys.stdout.write(f"\n  coordinator {__version__} at {settings.own_url}\n  store:    {said}\n")
-            sys.stdout.write(f"  function: {settings.worker_url}\n\n{_TRY.format(url=settings.own_url)}\n")
-            sys.stdout.flush()
-            if tour:
-                await demo.Tour(replace(settings, public_url="").own_url, token).run()
-            if not once:
-                await asyncio.Event().wait()
-
-        limits = Limits(connections=settings.max_connections)
-        return (
-            0
-            if await serve(
-                app, app.state["replica"], listener, meanwhile, limits=limits, trusted_proxies=settings.trusted_proxies
-            )
-            else 1
-        )
-    finally:
-        if embedded:
-            embedded.stop()
-
-
-def _choose_store(settings: Settings, data_dir: Path) -> tuple[EmbeddedServer | None, str, str]:
-    """A server to start, if any, the URL to use, and what to say of it."""
-    if settings.redis_url:
-        return None, settings.redis_url, f"Redis at {without_password(settings.redis_url)}"
-    program = find_program()
-    if program is None:
-        return None, IN_PROCESS_URL, "in this process, kept in memory only (no Redis or Valkey server was found)"
-    server = EmbeddedServer(program, data_dir.resolve())
-    return server, server.url, f"{program.name} as a child process, kept in {data_dir}; redis-cli -s {server.url[7:]}"
-
-
-def _health(url: str) -> int:
-    """Ask a replica whether it lives."""
-    # A proxy of the environment is for the world outside.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{url.rstrip('/')}/health", timeout=3) as answer:
-            sys.stdout.write(answer.read().decode() + "\n")
-            return 0
-    except (HTTPException, OSError, ValueError) as error:
-        sys.stderr.write(f"coordinator: {url} does not answer: {error}\n")
-        return 1
-
-
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> tuple[argparse.ArgumentParser, "argparse._SubParsersAction[argparse.ArgumentParser]"]:
+    """The whole grammar; and the commands in it."""
     parser = argparse.ArgumentParser("coordinator", description="A job queue that calls your functions over HTTP.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    dev = commands.add_parser("dev", help="try things: a store, a function and the coordinator in one process")
-    dev.add_argument("--data-dir", type=Path, default=DATA_DIR, help=f"where the store keeps its file ({DATA_DIR})")
-    dev.add_argument("--demo", action="store_true", help="run a few jobs and show them")
-    dev.add_argument("--once", action="store_true", help="the same, then stop; exit code 0 if all went well")
-    serve_command = commands.add_parser("serve", help="run one replica on your Redis")
-    doctor = commands.add_parser(
-        "doctor", help="look for what is wrong in a store, also in a live one; exit code 0 if nothing"
-    )
-    doctor.add_argument("--repair", action="store_true", help="mend what can be mended")
-    doctor.add_argument("--json", action="store_true", help="one object per line, the summary last")
-    replicas = commands.add_parser(
-        "replicas", help="show who works on a store, and who leads what; exit code 1 if a shard is led by nobody"
-    )
-    replicas.add_argument("--json", action="store_true", help="as GET /replica has it")
-    token = token_command.add_to(commands)
-    for act in token:
-        act.add_argument("--json", action="store_true", help="as the API has it")
-    for looking in (doctor, replicas, *token):
-        where = f"of a running `dev`, if there is no Redis ({DATA_DIR})"
-        looking.add_argument("--data-dir", type=Path, default=DATA_DIR, help=where)
-    health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
-    health.add_argument("--url", help="where it is (http://host:port of the settings)")
-    sdk = commands.add_parser("sdk", help="print the file that functions are made with")
-    sdk.add_argument("language", choices=[source.language for source in SOURCES], help="types are those of js")
-    types, words = field_types(), descriptions()
-    for command in (dev, serve_command, doctor, replicas, *token, health):
-        for name, kind in types.items():
-            flag = f"--{name.replace('_', '-')}"
-            default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
-            shown = f"{words[name]} ({default if default != '' else 'none'})"
-            command.add_argument(flag, metavar=kind.__name__.upper(), help=shown)
-    return parser
+    add_server_commands(commands)
+    add_commands(commands)
+    return parser, commands

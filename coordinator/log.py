@@ -44,6 +44,7 @@ EVENTS = {
     "key.unwritten": "which key seals could not be written",
     "traces.off": "the environment asks for traces, and there are none",
     "setup.open": "there are no tokens: whatever runs on this machine may call",
+    "setup.token": "`COORDINATOR_TOKEN` is set, which is for clients, and `COORDINATOR_TOKENS` is not",
     "setup.unsealed": "there are no keys: what Redis holds can be read",
     "setup.unreplicated": "no replica of Redis follows, and `COORDINATOR_DURABILITY` wants one",
     "http.error": "a request met a fault of ours",

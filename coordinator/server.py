@@ -41,6 +41,9 @@ FILES = 65_536
 Application = Callable[..., Coroutine[Any, Any, None]]
 """An ASGI application."""
 
+Meanwhile = Callable[[], Coroutine[None, None, None]]
+"""What is done while it is served."""
+
 
 def bind(settings: Settings) -> socket.socket:
     """The listening socket: a taken port stops the start, and port 0 becomes a number. Raises `SettingsError`."""
@@ -85,7 +88,7 @@ async def serve(
     app: Application,
     replica: Replica,
     listener: socket.socket,
-    meanwhile: Callable[[], Coroutine[None, None, None]] | None = None,
+    meanwhile: Meanwhile | None = None,
     *,
     limits: Limits,
     trusted_proxies: str = "",
@@ -124,7 +127,7 @@ class _Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         replica: Replica,
-        meanwhile: Callable[[], Coroutine[None, None, None]] | None,
+        meanwhile: Meanwhile | None,
         limits: Limits,
     ) -> None:
         super().__init__(config)

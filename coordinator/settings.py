@@ -22,6 +22,9 @@ ENVIRONMENT_PREFIX = "COORDINATOR_"
 _KUBERNETES = re.compile(r"COORDINATOR_(\w+_)?(SERVICE_HOST|SERVICE_PORT\w*|PORT_\d+_(TCP|UDP|SCTP)\w*)")
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
+_OF_CLIENTS = frozenset({"COORDINATOR_URL", "COORDINATOR_TOKEN", "COORDINATOR_PROFILE"})
+"""Where a client finds a coordinator, and who it is there."""
+
 _SECRET = frozenset({"redis_password", "redis_sentinel_password", "worker_secret", "tokens", "keys"})
 _BETWEEN_TOKENS = re.compile(r"[\s,]+")
 _USER_OF_URL = re.compile(r"(://).*@", re.DOTALL)
@@ -176,7 +179,7 @@ def _content(variable: str, path: str) -> str:
 
 def _is_foreign(variable: str, text: str) -> bool:
     # The secrets of workers, which name them as `env:NAME`: `calling/references.py`.
-    if variable.startswith(f"{ENVIRONMENT_PREFIX}SECRET_"):
+    if variable.startswith(f"{ENVIRONMENT_PREFIX}SECRET_") or variable in _OF_CLIENTS:
         return True
     return bool(_KUBERNETES.fullmatch(variable) or (variable.endswith("_PORT") and _KUBERNETES_PORT.match(text)))
 

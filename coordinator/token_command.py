@@ -3,7 +3,6 @@
 Whoever can write there can do everything already; so it is how the first token is made, and the way back in.
 """
 
-import argparse
 import getpass
 import json
 import os
@@ -15,32 +14,12 @@ import msgspec
 
 from coordinator.api.reading import decode
 from coordinator.api.tokens import TokenBody, token_answer, token_of
-from coordinator.domain.tokens import SCOPES
 from coordinator.engine.tokens import KnownToken, Tokens
 from coordinator.settings import Settings
 from coordinator.store.audit import AuditEntry
 from coordinator.store.open import Store, check_address, first_contact, open_configured
 
-FLAGS = ("act", "name", "scopes", "queues", "expires_in", "id")
-"""Those of its own."""
-
 _COLUMNS = ("ID", "NAME", "SCOPES", "QUEUES", "EXPIRES", "LAST USED")
-
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> list[argparse.ArgumentParser]:
-    """Tell the parser of it. Returns the parsers that take settings."""
-    acts = commands.add_parser("token", help="make, list and revoke the tokens of the API").add_subparsers(
-        dest="act", required=True, metavar="act"
-    )
-    create = acts.add_parser("create", help="make a token; it is printed, and never to be had again")
-    create.add_argument("--name", required=True, help="what it is for")
-    create.add_argument("--scopes", required=True, help=f"what it may do: {','.join(SCOPES)}, with commas")
-    create.add_argument("--queues", default="", help="the queues that it is for, with commas, such as mail-*; else all")
-    create.add_argument("--expires-in", help="how long it is valid, such as 90d; else until it is revoked")
-    listed = acts.add_parser("list", help="show the tokens, without their texts")
-    revoke = acts.add_parser("revoke", help="have a token open nothing more; all replicas know within a second")
-    revoke.add_argument("id", help="as `list` shows it")
-    return [create, listed, revoke]
 
 
 async def administer(url: str, settings: Settings, own: dict[str, Any], *, as_json: bool) -> int:

@@ -14,6 +14,8 @@ Parts:
   delivery drain, of a worker that is called for one job and for up to 10 and 50 at once; calls per job
   replicas jobs of queues in all shards that wait already, with 1, 2 and 4 replicas on one Redis: jobs/s, CPU per job of
            all replicas together and of Redis
+  moving   coordinator import and export of --waiting jobs, each killed in the middle and begun again: jobs/s, memory
+           of the command, and what was lost or doubled
   stat     GET /stat beside --waiting jobs of 10 000 keys, with an hour of counters
   latency  from POST to the function's first byte on an idle replica: p50 and p99
 
@@ -37,6 +39,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import bench_moving
 import bench_stat
 import msgspec
 from bench_states import bytes_by_state
@@ -234,6 +237,18 @@ class Bench:
         await store.close()
         return [(f"stat, {self.waiting:,} jobs", figures)]
 
+    async def moving(self) -> Iterable[tuple[str, Figures]]:
+        """As the commands do it, of a replica that does nothing else."""
+        await self._flush()
+        port = free_port()
+        replica = self._start_replica(port, free_port())
+        await until_ready(port)
+        with tempfile.TemporaryDirectory() as directory:
+            moved = list(bench_moving.move(Path(directory), f"http://127.0.0.1:{port}", self.waiting))
+        replica.terminate()
+        replica.wait()
+        return [(f"{act}, {self.waiting:,} jobs", figures) for act, figures in moved]
+
     async def latency(self) -> Iterable[tuple[str, Figures]]:
         """Idle replica, one job at a time."""
         loop = asyncio.get_running_loop()
@@ -402,7 +417,19 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "traits", "states", "accept", "drain", "delivery", "both", "replicas", "stat", "latency")
+    parts = (
+        "store",
+        "traits",
+        "states",
+        "accept",
+        "drain",
+        "delivery",
+        "both",
+        "replicas",
+        "moving",
+        "stat",
+        "latency",
+    )
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)

@@ -60,7 +60,7 @@ def pytest_configure() -> None:
 
 
 ALONE = (
-    *("anomalies", "browser", "chaos", "engine", "runtimes", "sdk"),
+    *("anomalies", "browser", "chaos", "commands", "engine", "runtimes", "sdk"),
     *("store/test_connection.py", "store/test_durability.py", "store/test_servers.py"),
     *("test_cli.py", "test_embedded.py", "test_inspection.py", "test_readme.py"),
 )

@@ -33,10 +33,10 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not _is_ready(url, settings.get("tokens", "").partition(",")[0]):
             assert process.poll() is None, "the coordinator ended at its start"
-            assert time.monotonic() < until, "the coordinator is not ready within 20 s"
+            assert time.monotonic() < until, "the coordinator is not ready within 60 s"
             time.sleep(0.02)
         yield url
     finally:

@@ -45,7 +45,8 @@ class Shell:
     async def run(self, command: str) -> str:
         command = command.replace("http://127.0.0.1:8000", self.base).replace("curl ", "curl -sS --fail-with-body ", 1)
         command = re.sub(r"^redis-cli ", f"{' '.join(self._redis)} ", command)
-        environment = os.environ | {"JOB": self.job, "BATCH": self.batch}
+        command = re.sub("^coordinator ", f"{sys.executable} -m coordinator ", command)
+        environment = os.environ | {"JOB": self.job, "BATCH": self.batch, "COORDINATOR_URL": self.base}
         process = await asyncio.create_subprocess_exec(
             "bash", "-euc", command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -110,7 +111,7 @@ async def shell(request, tmp_path):
         stack.callback(process.wait, 30)
         stack.callback(process.terminate)
         opened = Shell(port, [])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await opened.is_ready():
                 await asyncio.sleep(0.05)
         url = server.url if request.param == "redis-server" else _printed_socket(tmp_path / "output")
@@ -258,6 +259,23 @@ async def test_a_token_is_made_as_readme_says_and_closes_the_door(shell):
     assert (await shell.json(f"curl -H 'Authorization: Bearer {token}' http://127.0.0.1:8000/queue"))["items"] == []
     with pytest.raises(AssertionError, match="unauthenticated"):
         await shell.run("curl http://127.0.0.1:8000/queue")
+
+
+async def test_the_command_line_does_what_readme_says(shell, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    enqueue, jobs, job, cancel, retry, queue, preview, workers, export, taken = lines_of("commands")
+    shell.job = (await shell.run(enqueue)).split()[0]
+    assert shell.job in await shell.run(jobs)
+    assert "first" in await shell.run(job)
+    assert "cancelled" in await shell.run(cancel)
+    assert "0 jobs would be tried anew" in await shell.run(retry)
+    assert "concurrency 5" in await shell.run(queue)
+    assert len((await shell.run(preview)).splitlines()) == 5
+    assert "There are no workers" in await shell.run(workers)
+    assert "exported 0 jobs" in await shell.run(export)
+    assert "made 0 jobs" in await shell.run(taken)
 
 
 async def test_redis_cli_shows_what_readme_says(shell):

@@ -86,11 +86,17 @@ def test_a_line_feed_at_the_end_of_a_secret_is_no_part_of_it():
     assert (settings.token_list, settings.prefix, settings.port) == (("secret",), "co", 9000)
 
 
+def test_what_clients_are_told_is_no_setting():
+    environment = dict.fromkeys(("COORDINATOR_URL", "COORDINATOR_TOKEN", "COORDINATOR_PROFILE"), "x")
+
+    assert read_settings(environment, {}) == read_settings({}, {})
+
+
 @pytest.mark.parametrize(
     ("variable", "suggestion"),
     [
         ("COORDINATOR_REDIS_ULR", "Did you mean COORDINATOR_REDIS_URL?"),
-        ("COORDINATOR_TOKEN", "Did you mean COORDINATOR_TOKENS?"),
+        ("COORDINATOR_TOKNES", "Did you mean COORDINATOR_TOKENS?"),
         ("COORDINATOR_SHUTDOWN_GRACE", "Did you mean COORDINATOR_SHUTDOWN_GRACE_MS?"),
         ("COORDINATOR_REDIS", "Did you mean COORDINATOR_REDIS_URL?"),
     ],

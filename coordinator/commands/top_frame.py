@@ -1,0 +1,114 @@
+"""What `top` shows of one look at a coordinator."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.commands.words import ago, clean, error_text, number, span
+from coordinator.commands.writing import Thing
+
+_BARS = "▁▂▃▄▅▆▇█"
+_COLOURS = {"created": "cyan", "started": "blue", "succeeded": "green", "failed": "yellow", "dead": "red"}
+_STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
+_QUEUES, _FAILURES = 20, 8
+"""Rows; the busiest come first."""
+
+
+class Looked(NamedTuple):
+    """The answers of `GET /stat` and `GET /dead`; and why they are those of before."""
+
+    stat: dict[str, Any]
+    dead: dict[str, Any]
+    problem: str = ""
+
+
+def frame(looked: Looked, url: str, *, is_live: bool = True) -> RenderableType:
+    """All of it, one below the other."""
+    stat = looked.stat
+    parts: list[RenderableType] = [_heading(stat, url, is_live=is_live)]
+    if looked.problem:
+        parts.append(Text(f"these are old: {looked.problem}", style="bold red"))
+    return Group(*parts, Text(), _throughput(stat), Text(), _queues(stat), Text(), _failures(looked.dead))
+
+
+def _heading(stat: Thing, url: str, *, is_live: bool) -> Text:
+    told = Text.assemble(("coordinator ", "bold"), clean(url), "  ", clean(stat["now"]), "  q quits" if is_live else "")
+    counts = (f"{number(stat['counts'][state])} {state}" for state in _STATES if stat["counts"][state])
+    told.append(f"\n{', '.join(counts) or 'no jobs'}")
+    oldest, store, replicas = stat["oldestDue"], stat["store"], stat["replicas"]
+    if oldest:
+        told.append(f"\noldest due: {span(oldest['latencyMs'])} late in {clean(oldest['queue'])}")
+    if replicas:
+        told.append(f"\nreplicas: {len(replicas['items'])}")
+        if replicas["unled"]:
+            told.append(f", shards led by nobody: {len(replicas['unled'])}", style="red")
+    if store:
+        percent = "" if store["percent"] is None else f" ({store['percent']:.0f} % of what it may take)"
+        told.append(f"  store: {store['usedBytes'] / 1024 / 1024:.0f} MiB{percent}")
+    return told
+
+
+def _throughput(stat: Thing) -> Table:
+    table = _table(f"{stat['minutes']} minutes", ">last", ">before", "each minute")
+    for name, colour in _COLOURS.items():
+        series = stat["series"][name]
+        # The last minute is not over yet.
+        before = series[-2] if len(series) > 1 else 0
+        table.add_row(name, number(series[-1]), number(before), Text(spark(series), style=colour))
+    for name, of in (("wait p95", "waitP95Ms"), ("run p95", "runP95Ms")):
+        series = stat["series"][of]
+        table.add_row(name, span(series[-1]), span(series[-2] if len(series) > 1 else None), spark(series))
+    return table
+
+
+def _queues(stat: Thing) -> Table:
+    table = _table("queue", *(f">{state}" for state in _STATES), ">latency", "succeeded each minute")
+    shown = sorted(stat["queues"], key=_business, reverse=True)
+    for queue in shown[:_QUEUES]:
+        counts = [number(queue["counts"][state]) for state in _STATES]
+        name = Text(clean(queue["name"]), style="yellow" if queue["paused"] else "")
+        if queue["paused"]:
+            name.append(" (paused)")
+        table.add_row(name, *counts, span(queue["latencyMs"]), spark(queue["series"]["succeeded"][-30:]))
+    if len(shown) > _QUEUES:
+        table.caption = f"and {len(shown) - _QUEUES} queues that are less busy"
+    return table
+
+
+def _business(queue: Thing) -> tuple[int, int, int]:
+    counts = queue["counts"]
+    return counts["running"] + counts["queued"], sum(queue["series"]["succeeded"]), counts["retrying"]
+
+
+def _failures(dead: Thing) -> Table:
+    table = _table(">dead", "last", "queue", "worker", "error")
+    groups = sorted(dead["groups"], key=lambda group: str(group["lastAt"]), reverse=True)
+    for group in groups[:_FAILURES]:
+        table.add_row(
+            Text(number(group["count"]), style="red"),
+            ago(group["lastAt"]),
+            Text(clean(group["queue"])),
+            Text(clean(group["worker"])),
+            Text(error_text(group["error"]), overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def _table(*titles: str) -> Table:
+    """A title with `>` is that of numbers."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title.lstrip(">"), justify="right" if title.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def spark(series: Sequence[float | None]) -> str:
+    """A row of bars, as high as the values are beside the highest."""
+    most = max((value or 0 for value in series), default=0)
+    if not most:
+        return " " * len(series)
+    step = len(_BARS) - 1
+    return "".join(" " if not value else _BARS[round(step * value / most)] for value in series)
