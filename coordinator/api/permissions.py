@@ -47,7 +47,6 @@ PERMISSIONS = {
     # To have work done.
     "enqueue_job": Permission("enqueue", "asked"),
     "enqueue_batch": Permission("enqueue", "asked"),
-    "preview_schedule": Permission("enqueue", "none"),
     # To say how it went.
     "receive_receipt": _REPORT,
     "receive_receipts": _REPORT,
@@ -67,6 +66,8 @@ PERMISSIONS = {
     "list_replicas": _READ_ALL,
     "ready": Permission("read", "none"),
     "read_openapi": Permission(None, "none"),
+    # Who sees a schedule sees when it fires next: it is arithmetic, and tells nothing of what is kept.
+    "preview_schedule": Permission(None, "none"),
     # To know oneself.
     "read_session": Permission(None, "none"),
     "close_session": Permission(None, "none"),
