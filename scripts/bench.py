@@ -14,6 +14,7 @@ Parts:
   delivery drain, of a worker that is called for one job and for up to 10 and 50 at once; calls per job
   replicas jobs of queues in all shards that wait already, with 1, 2 and 4 replicas on one Redis: jobs/s, CPU per job of
            all replicas together and of Redis
+  stat     GET /stat beside --waiting jobs of 10 000 keys, with an hour of counters
   latency  from POST to the function's first byte on an idle replica: p50 and p99
 
 Server, replica, function and load are processes of their own on this machine; medians of the rounds are shown. The
@@ -36,6 +37,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import bench_stat
 import msgspec
 from bench_states import bytes_by_state
 from bench_traffic import ARGS, Function, calls_of, load_one, pause_queue, resume_queue, until_ready
@@ -218,6 +220,20 @@ class Bench:
         """Accept and call at once."""
         return [("accept and call", await self._median(self._both_round))]
 
+    async def stat(self) -> Iterable[tuple[str, Figures]]:
+        """The page of all, of a replica that does nothing else."""
+        await self._flush()
+        store = open_store(self.server.url)
+        await bench_stat.fill(store, self.waiting)
+        port = free_port()
+        replica = self._start_replica(port, free_port())
+        await until_ready(port)
+        figures = await bench_stat.ask(port, lambda act: self._redis_us(store, act))
+        replica.terminate()
+        replica.wait()
+        await store.close()
+        return [(f"stat, {self.waiting:,} jobs", figures)]
+
     async def latency(self) -> Iterable[tuple[str, Figures]]:
         """Idle replica, one job at a time."""
         loop = asyncio.get_running_loop()
@@ -386,7 +402,7 @@ def show(name: str, figures: Figures) -> None:
 
 async def main() -> None:
     """Run the parts that were asked for."""
-    parts = ("store", "traits", "states", "accept", "drain", "delivery", "both", "replicas", "latency")
+    parts = ("store", "traits", "states", "accept", "drain", "delivery", "both", "replicas", "stat", "latency")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     parser.add_argument("--jobs", type=int, default=20_000)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from coordinator.domain.ids import shard_of_id, shard_of_queue
-from coordinator.domain.job import Job, State
+from coordinator.domain.job import STATES, Job, State
 from coordinator.domain.selection import Selection
 from coordinator.errors import Invalid
 from coordinator.store.open import Store
@@ -23,8 +23,6 @@ LISTS_LIMIT = 100
 
 _SCORE = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 """An instant as Redis writes it, or nothing."""
-
-STATES: tuple[State, ...] = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
 
 class Cursor(msgspec.Struct, array_like=True):

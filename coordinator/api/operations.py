@@ -28,6 +28,7 @@ from coordinator.api.answer_shapes import (
     ReceiptList,
     RosterShape,
     SchedulePage,
+    StatShape,
     SyncShape,
     TokenList,
     WorkerList,
@@ -61,6 +62,7 @@ from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
 from coordinator.api.session_bodies import SessionAnswer, SessionBody
+from coordinator.api.stats import StatQuery
 from coordinator.api.sync import SyncBody
 from coordinator.api.tokens import TokenBody
 from coordinator.api.waiting import WaitQuery
@@ -226,6 +228,7 @@ OPERATIONS = {
     ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
+    "read_stats": Operation({200: [StatShape]}, query=StatQuery, refuses=(422, 503)),
     "health": Operation({200: [HealthShape]}),
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),
     "list_replicas": Operation({200: [RosterShape]}, refuses=(503,)),

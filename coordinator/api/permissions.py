@@ -64,6 +64,7 @@ PERMISSIONS = {
     "list_workers": _READ_ALL,
     "read_worker": _READ_ALL,
     "list_replicas": _READ_ALL,
+    "read_stats": Permission("read", "asked"),
     "ready": Permission("read", "none"),
     "read_openapi": Permission(None, "none"),
     # Who sees a schedule sees when it fires next: it is arithmetic, and tells nothing of what is kept.

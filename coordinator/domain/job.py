@@ -29,8 +29,10 @@ PRIORITY_DEFAULT = 5
 State = Literal["scheduled", "queued", "running", "retrying", "succeeded", "dead", "cancelled"]
 StoredState = Literal["waiting", "running", "succeeded", "dead", "cancelled"]
 
-FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
+STATES: tuple[State, ...] = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
+"""In the order of a job's life."""
 
+FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
 
 NO_META = msgspec.Raw(b"{}")
 

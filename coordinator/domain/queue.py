@@ -110,6 +110,15 @@ class CircuitView(msgspec.Struct, frozen=True):
     open_until: int | None
 
 
+class QueueTally(msgspec.Struct, frozen=True):
+    """How many jobs of a queue are in which state. `oldest_due_at` is the run-at of its oldest due job."""
+
+    name: str
+    counts: dict[str, int]
+    paused: bool
+    oldest_due_at: int | None
+
+
 class QueueView(msgspec.Struct, frozen=True):
     """A queue as it was at the instant `now`. `oldest_due_at` is the run-at of its oldest due job.
 

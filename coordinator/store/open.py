@@ -24,6 +24,7 @@ from coordinator.store.queues import QueueStore
 from coordinator.store.schedules import ScheduleStore
 from coordinator.store.sealing import PLAIN, Sealer
 from coordinator.store.servers import Access, Cluster, OneServer, Servers, open_servers
+from coordinator.store.stats import StatStore
 from coordinator.store.tokens import TokenStore
 from coordinator.store.workers import WorkerStore
 
@@ -56,6 +57,7 @@ class Store:
     audit: AuditStore
     leadership: LeadershipStore
     capacity: CapacityStore
+    stats: StatStore
     sealer: Sealer
 
     @property
@@ -145,6 +147,7 @@ def store_on(connection: Connection, sealer: Sealer = PLAIN) -> Store:
         AuditStore(connection),
         LeadershipStore(connection),
         CapacityStore(connection),
+        StatStore(connection),
         sealer,
     )
 

@@ -176,10 +176,14 @@ class Shard:
         found = [finding async for finding in Doctor(self.store, repair=repair).examine()]
         return [finding for finding in found if not finding.key.endswith(":clock")]
 
-    async def dump(self) -> Dump:
-        """All that the shard holds, by key: hashes and zsets (with scores) as dicts, lists and sets as lists."""
+    async def dump(self, *, counted: bool = False) -> Dump:
+        """All that the shard holds, by key: hashes and zsets (with scores) as dicts, lists and sets as lists.
+
+        What has happened is there only if it is to be `counted`.
+        """
         rows = await self.call("EVAL", _DUMP, 1, self.root, f"{self.store.connection.prefix}:*")
         found = {_short(key.decode(), self.root): _content(kind.decode(), content) for key, kind, content in rows}
+        found = found if counted else {key: value for key, value in found.items() if "stats:" not in key}
         return {key: found[key] for key in sorted(found) if not key.endswith("clock")}
 
     async def job(self, job_id: str) -> dict[str, str]:

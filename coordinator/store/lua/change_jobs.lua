@@ -97,4 +97,5 @@ for id in each_row(4, 1) do
   replies[#replies + 1] = { reply, job.state or "" }
 end
 
+save_counts()
 return { "ok", replies, offer_touched() }

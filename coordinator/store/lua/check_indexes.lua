@@ -118,4 +118,5 @@ for kind, name, cursor in each_row(3, 3) do
 end
 
 try(queues_key, offer_touched)
+save_counts()
 return { "ok", findings, cursors, members }

@@ -100,4 +100,5 @@ end
 for id, lane, timeout_ms in each_row(3, 3) do try(job_key(id), check, id, lane, timeout_ms) end
 
 try(queues_key, offer_touched)
+save_counts()
 return { "ok", findings }

@@ -114,6 +114,7 @@ local CHECKS = {
   idempotency = function(key) note_if_kept_for_ever(key, DAY_MS) end,
   failures = function(key) note_if_kept_for_ever(key, FORGOTTEN_MS) end,
   circuits = function(key) note_if_kept_for_ever(key, FORGOTTEN_MS) end,
+  stats = function(key) note_if_kept_for_ever(key, STATS_KEPT_MS) end,
   -- Whoever holds it keeps it on; nobody else should wait for it for long.
   claim = function(key) note_if_kept_for_ever(key, MINUTE_MS) end,
   leader = function(key) note_if_kept_for_ever(key, MINUTE_MS) end,
@@ -125,4 +126,5 @@ for kind, name in each_row(3, 2) do
 end
 
 try(queues_key, offer_touched)
+save_counts()
 return { "ok", findings }

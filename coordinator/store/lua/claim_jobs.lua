@@ -33,11 +33,12 @@ end
 
 local function fields_of(id)
   local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
-    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker")
+    "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker",
+    "run_at")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
     throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
     cost = tonumber(value[11] or 1), heartbeat_ms = tonumber(value[12] or nil), expires_at = tonumber(value[13] or nil),
-    earlier = value[14], worker = value[15] }
+    earlier = value[14], worker = value[15], run_at = tonumber(value[16] or now) }
 end
 
 local function start_attempt(lane, id, field)
@@ -50,6 +51,7 @@ local function start_attempt(lane, id, field)
     redis.call("HSET", job_key(id), "ends_at", field.deadline_at)
     field.deadline_at = math.min(field.deadline_at, now + field.heartbeat_ms)
   end
+  count_start(lane.queue.name, now - field.run_at)
   begin_probe(lane.queue, field.worker, lane.queue.circuit_open_ms or circuit_open_ms)
   redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "holder", holder,
     "started_at", now, "deadline_at", field.deadline_at)
@@ -180,4 +182,5 @@ else
 end
 
 if began_held then offer_touched() end
+save_counts()
 return { "ok", claimed, due_in(queues_key) }

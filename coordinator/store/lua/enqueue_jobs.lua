@@ -131,4 +131,5 @@ for id, lane, run_at, delay_ms, timeout_ms, traits, guards, spec in each_row(5, 
   replies[#replies + 1] = enqueue(id, lane, due_at, timeout_ms, traits, guards, spec)
 end
 
+save_counts()
 return { "ok", now, offer_touched(), replies }

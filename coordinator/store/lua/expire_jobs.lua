@@ -18,5 +18,6 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", expiries_key, "-inf", now, "LIMI
   end
 end
 
+save_counts()
 offer_touched()
 return { "ok", cancelled, due_in(expiries_key) }

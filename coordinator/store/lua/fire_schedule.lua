@@ -77,4 +77,5 @@ redis.call("HINCRBY", schedule_key(id), "version", 1)
 redis.call("HINCRBY", schedule_key(id), "missed", missed)
 redis.call("HINCRBY", schedule_key(id), "skipped", wanted - made)
 set_next(id, max_runs and runs >= max_runs and "" or next_at)
+save_counts()
 return { "ok", offer_touched() }

@@ -47,4 +47,5 @@ for id, attempt, nonce in each_row(2, 3) do
   end
 end
 
+save_counts()
 return { "ok", replies, offer_touched() }

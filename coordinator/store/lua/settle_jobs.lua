@@ -100,6 +100,18 @@ local function note_worker(job, row)
   end
 end
 
+-- An attempt that was lost, or had nothing to do, has neither succeeded nor failed.
+local function count_attempt(job, row)
+  local started_at = job.state == "running" and is_last(job, row) and job.started_at or nil
+  if row.outcome == "success" then
+    count_end(job.queue, job.worker, "succeeded", started_at)
+  elseif row.outcome == "failure" or row.outcome == "timeout" then
+    count_end(job.queue, job.worker, "failed", started_at)
+  elseif row.outcome == "throttled" then
+    count(job.queue .. " throttled")
+  end
+end
+
 local function leave_index(job)
   if job.state == "running" then
     drop_running(job.id, job.lane)
@@ -154,6 +166,7 @@ local function settle(row)
   end
   if refused then return { refused, job.state or "" } end
   overrule(job, row)
+  count_attempt(job, row)
   leave_index(job)
   if job.state == "running" then heed(job, row) end
   note_worker(job, row)
@@ -173,4 +186,5 @@ for id, attempt, nonce, lapsed, verb, outcome, delay_ms, reason, error, result, 
     limits = limits })
 end
 
+save_counts()
 return { "ok", replies, offer_touched(), circuit_changes, redis.call("ZCARD", outbox_key) }

@@ -2,6 +2,7 @@
 
 -- @include lib/erase
 -- @include lib/rows
+-- @include lib/stats
 -- @include lib/waiting
 
 -- The first field of a spec, whose value is a name without quotes or escapes: the rest is never looked into.
@@ -14,6 +15,7 @@ local function create_job(id, lane, run_at, timeout_ms, traits, spec)
   redis.call("HSET", job_key(id), "state", "waiting", "lane", lane, "attempt", 0, "worker", worker_of(spec),
     "run_at", run_at, "created_at", now, "timeout_ms", timeout_ms, "spec", spec)
   local queue = load_queue(queue_of(lane))
+  count(queue.name .. " created")
   if not queue.is_noted then redis.call("SADD", known_queues_key, queue.name) end
   queue.is_noted = true
   for _, index in ipairs(belongings(trait.tags, trait.schedule, trait.batch)) do redis.call("ZADD", index, now, id) end

@@ -1,6 +1,7 @@
 -- What a check finds, and whether it is mended in the same step: each finding is "mended", "mendable", "open" or "asks".
 
 -- @include lib/finish
+-- @include lib/stats
 
 local repair = ARGV[2] -- "1" if what can be mended is to be mended, else ""
 

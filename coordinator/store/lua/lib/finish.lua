@@ -4,6 +4,7 @@
 -- so memory is bounded at every moment. Age is the purge's.
 
 -- @include lib/runs
+-- @include lib/stats
 
 local retention = ARGV[1] -- defaults as `succeeded_age succeeded_count dead_age dead_count cancelled_age cancelled_count`, ms
 
@@ -35,6 +36,7 @@ local function purge_instant(finished_at, age_ms) return math.ceil((finished_at 
 -- `job` is as `load_attempt` gives it. Its hash must be whole by now: with a number of 0 it is gone when this returns.
 local function finish_job(job, state)
   local id, queue = job.id, job.queue
+  if state ~= "succeeded" then count(queue .. " " .. state) end
   if job.notify then redis.call("ZADD", outbox_key, now, id) end
   if job.schedule then end_run(job.schedule, id) end
   local index = finished_key(state, queue)

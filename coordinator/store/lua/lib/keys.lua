@@ -40,6 +40,8 @@ local function idempotency_key(handle) return shard .. ":idempotency:" .. handle
 local function batch_key(id) return shard .. ":batch:" .. id end -- hash
 local function left_key(batch) return shard .. ":left:" .. batch end -- set: jobs of a batch that are not final
 local function done_key(batch) return shard .. ":done:" .. batch end -- set: those that are, each counted once
+-- hash: what happened -> how often, in one minute since 1970
+local function stats_key(minute) return shard .. ":stats:" .. string.format("%.0f", minute) end
 local function claim_key(replica) return shard .. ":claim:" .. replica end -- string: the replica's last claim
 
 -- zset: job -> run-at. A lane has one line for each priority; that of the usual one bears no number.
