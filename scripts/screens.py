@@ -11,7 +11,7 @@ from typing import Literal
 
 import httpx
 from playwright.async_api import Browser, Page, async_playwright
-from screens_world import ADMIN, World
+from screens_world import World
 
 MINUTES = 60
 SETTLED_MS = 900
@@ -38,20 +38,21 @@ async def main() -> int:
     parser.add_argument("--serve", action="store_true", help="take no pictures, and go on until it is stopped")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        async with World(Path(directory) / "store").serving() as world:
+        async with World(Path(directory) / "store", MINUTES).serving() as world:
             sys.stdout.write(f"living through {MINUTES} minutes at {world.url}\n")
-            await world.live(MINUTES)
+            await world.live()
             if asked.serve:
-                sys.stdout.write(f"{world.url}/ui  token: {ADMIN}\n")
+                sys.stdout.write(f"{world.url}/ui  token: {world.token}\n")
                 await asyncio.Event().wait()
-            pages = {name: where for name, where in await places(world.url) if name in (asked.only or name).split(",")}
-            await take(world.url, pages, asked.to)
+            pages = {name: where for name, where in await places(world) if name in (asked.only or name).split(",")}
+            await take(world, pages, asked.to)
     return 0
 
 
-async def places(url: str) -> list[tuple[str, str]]:
+async def places(world: World) -> list[tuple[str, str]]:
     """Each page: its name, and its address within the dashboard."""
-    async with httpx.AsyncClient(base_url=url, headers={"authorization": f"Bearer {ADMIN}"}, trust_env=False) as client:
+    headers = {"authorization": f"Bearer {world.token}"}
+    async with httpx.AsyncClient(base_url=world.url, headers=headers, trust_env=False) as client:
 
         async def first(path: str) -> str:
             items = (await client.get(path)).raise_for_status().json()["items"]
@@ -75,15 +76,15 @@ async def places(url: str) -> list[tuple[str, str]]:
         ]
 
 
-async def take(url: str, pages: dict[str, str], folder: Path) -> None:
+async def take(world: World, pages: dict[str, str], folder: Path) -> None:
     """Take a picture of each of the pages in each look."""
     folder.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for look in LOOKS:
-            page = await signed_in(browser, url, look)
+            page = await signed_in(browser, world, look)
             for name, where in pages.items():
-                await page.goto(f"{url}/ui#/{where}")
+                await page.goto(f"{world.url}/ui#/{where}")
                 await page.wait_for_selector("main h1")
                 await page.wait_for_timeout(SETTLED_MS)
                 path = folder / f"{name}-{look.name}.png"
@@ -92,14 +93,14 @@ async def take(url: str, pages: dict[str, str], folder: Path) -> None:
         await browser.close()
 
 
-async def signed_in(browser: Browser, url: str, look: Look) -> Page:
+async def signed_in(browser: Browser, world: World, look: Look) -> Page:
     """A page of somebody who may do everything."""
     context = await browser.new_context(
         color_scheme=look.scheme, viewport={"width": look.width, "height": look.height}, reduced_motion="reduce"
     )
     page = await context.new_page()
-    await page.goto(f"{url}/ui")
-    await page.get_by_label("API token").fill(ADMIN)
+    await page.goto(f"{world.url}/ui")
+    await page.get_by_label("API token").fill(world.token)
     await page.keyboard.press("Enter")
     await page.wait_for_selector(".frame")
     return page

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +55,17 @@ SECONDS = {"send-email": 0.02, "resize-image": 0.09, "sync-inventory": 0.05, "ch
 class World:
     """What there is to see. Give it a directory that is empty."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, minutes: int) -> None:
         program = find_program()
         if program is None:
             msg = "no Redis and no Valkey server on this machine"
             raise RuntimeError(msg)
         self._server = EmbeddedServer(program, directory)
         self._random = random.Random(7)
-        self._offset = 0
+        self._minutes = minutes
+        self._offset = -minutes * MINUTE
         self.url = ""
+        self.token = ""
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator["World"]:
@@ -95,10 +97,11 @@ class World:
             keeper.cancel()
             self._server.stop()
 
-    async def live(self, minutes: int) -> None:
-        """Work through so many minutes up to now, and leave something of every kind."""
+    async def live(self) -> None:
+        """Work through the minutes up to now, and leave something of every kind."""
+        minutes = self._minutes
         async with httpx.AsyncClient(base_url=self.url, headers=_AUTHORIZED, timeout=60, trust_env=False) as client:
-            ask = _asker(client)
+            ask = Ask(client)
             await self._declare(ask)
             for left in range(minutes, 0, -1):
                 self._offset = -left * MINUTE
@@ -112,6 +115,8 @@ class World:
             await self._leave(ask)
 
     async def _declare(self, ask: "Ask") -> None:
+        self.token = (await ask("POST", "/token", {"name": "Ada Lovelace", "scopes": ["admin"]}))["token"]
+        await ask("POST", "/token", {"name": "shop", "scopes": ["enqueue", "read"], "queues": ["mail", "shop*"]})
         functions = f"{self.url}/demo"
         for worker in (*[job[0] for job in JOBS], "nightly-report", "export-orders", "*"):
             await ask("PUT", f"/worker/{worker}", {"url": functions, "timeout": "10m"})
@@ -125,7 +130,6 @@ class World:
             ("clean-up", {"cron": "*/10 * * * *", "worker": "index-product", "queue": "search"}),
         ):
             body = {"worker": name, "queue": "reports", "args": {"format": "pdf"}, "retry": ["20s"]} | rule
-            self._offset = -60 * MINUTE
             await ask("PUT", f"/schedule/{name}", body)
 
     def _jobs(self, wave: float) -> list[dict[str, Any]]:
@@ -162,7 +166,7 @@ class World:
         """Wait until nothing runs but what is meant to: a jump in the middle of a call would make it long."""
         for _ in range(CALM_TRIES):
             queues = (await client.get("/queue")).raise_for_status().json()["items"]
-            if not any(queue["running"] for queue in queues):
+            if not any(queue["running"] + queue["queued"] for queue in queues):
                 return
             await asyncio.sleep(0.05)
 
@@ -177,8 +181,10 @@ class World:
                 await call("SET", name, now)
             await asyncio.sleep(0.01)
 
-    async def _work(self, _: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own types
+    async def _work(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI's own types
         """The function: what it does depends on the worker's name."""
+        if scope["type"] != "http":
+            return
         body, more = b"", True
         while more:
             message = await receive()
@@ -217,13 +223,13 @@ class Ask:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def __call__(self, method: str, path: str, body: object = None) -> None:
-        """Send it. Raises `RuntimeError`."""
+    async def __call__(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
+        """Send it, and give the answer. Raises `RuntimeError`."""
         answer = await self._client.request(method, path, json=body)
         if answer.status_code >= httpx.codes.BAD_REQUEST:
             msg = f"{method} {path} answered {answer.status_code}: {answer.text}"
             raise RuntimeError(msg)
+        return answer.json() if answer.content else None
 
 
 _AUTHORIZED = {"authorization": f"Bearer {ADMIN}"}
-_asker: Callable[[httpx.AsyncClient], Ask] = Ask

@@ -227,8 +227,8 @@ def test_what_happens_is_shown_without_a_reload(page: Page, shop: Shop):
 
 def test_a_new_job_is_tried_dry_and_made(page: Page, shop: Shop):
     page.keyboard.press("c")
-    page.get_by_label("Worker").fill("hello")
-    page.get_by_label("Queue").fill("made")
+    page.get_by_label("Worker", exact=True).fill("hello")
+    page.get_by_label("Queue", exact=True).fill("made")
     page.get_by_label("Arguments").fill('{"name": "<b>Ada</b>"}')
     page.get_by_role("button", name="Later").click()
     page.get_by_label("After").fill("90 parsecs")
@@ -249,7 +249,7 @@ def test_a_new_job_is_tried_dry_and_made(page: Page, shop: Shop):
     assert (made["tags"], made["args"], made["state"]) == (["night", "vip"], {"name": "<b>Ada</b>"}, "scheduled")
 
     page.get_by_role("link", name="Duplicate").click()
-    expect(page.get_by_label("Worker")).to_have_value("hello")
+    expect(page.get_by_label("Worker", exact=True)).to_have_value("hello")
     page.get_by_role("button", name="Make the job").click()
     expect(page.get_by_role("group", name="result")).to_be_visible()
     assert len(shop.ask("GET", "/job?queue=made")["items"]) == 2
@@ -257,8 +257,8 @@ def test_a_new_job_is_tried_dry_and_made(page: Page, shop: Shop):
 
 def test_a_rule_shows_its_next_runs_and_makes_a_schedule(page: Page, shop: Shop):
     at(page, shop, "new?when=again")
-    page.get_by_label("Worker").fill("hello")
-    page.get_by_label("Queue").fill("rules")
+    page.get_by_label("Worker", exact=True).fill("hello")
+    page.get_by_label("Queue", exact=True).fill("rules")
     page.get_by_label("Cron", exact=True).fill("0 9 * * 8")
     expect(page.get_by_role("alert")).to_contain_text("cron")
 

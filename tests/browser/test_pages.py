@@ -1,12 +1,13 @@
-"""The other pages of the dashboard, and what all of them have to be: for who may what, by keys, on a phone, for everybody."""
+"""The other pages of the dashboard, and what holds for all: who may what, keys, phones, and no barriers."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.conftest import ADMIN, Watched
 from tests.browser.shop import Shop, open_shop
@@ -15,7 +16,8 @@ from tests.browser.test_jobs import at, row, signed_in
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 LISTS = ("overview", "jobs", "queues", "schedules", "workers", "dead", "tokens", "audit", "new", "session")
-PHONE = {"width": 360, "height": 740}
+CHANGING = ("Pause", "Resume", "Retry", "Delete", "Cancel", "Edit", "Trigger", "Ping", "Purge", "Replay", "Reset")
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
@@ -181,31 +183,16 @@ def test_who_may_only_read_sees_no_buttons_that_change(watched: Watched, shop: S
     page = signed_in(watched.page, shop, shop.token("reader", "read"), "queues")
     dead = shop.ask("GET", "/job?state=dead&limit=1")["items"][0]
     schedule = shop.ask("GET", "/schedule/nightly")
-    harmless = {"As the system", "Light", "Dark", "Sign out", "Keyboard shortcuts", "Menu"}
     for where in (*("overview", "queues", "queues/still", "schedules", "workers", "dead"), f"jobs/{dead['id']}",
                   f"schedules/{schedule['id']}", "jobs?state=dead"):  # fmt: skip
         at(page, shop, where)
         expect(page.locator("main h1")).to_be_visible()
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
-        changing = (
-            "Pause",
-            "Resume",
-            "Retry",
-            "Delete",
-            "Cancel",
-            "Edit",
-            "Trigger",
-            "Ping",
-            "Purge",
-            "Replay",
-            "Reset",
-        )
-        for name in changing:
-            expect(page.get_by_role("button", name=name)).to_have_count(0)
+        for name in CHANGING:
+            expect(page.get_by_role("button", name=re.compile(rf"^{name}\b"))).to_have_count(0)
         expect(page.get_by_role("link", name="New job")).to_have_count(0)
         expect(page.get_by_role("checkbox")).to_have_count(0)
     expect(page.get_by_role("link", name="Tokens")).to_have_count(0)
-    assert harmless
     refused = [line for line in watched.refused if not line.startswith("401")]
     assert refused == []
 
@@ -248,7 +235,7 @@ def test_keys_lead_from_page_to_page_and_tell_what_they_do(page: Page, shop: Sho
 
 def test_a_chosen_colour_is_kept_over_that_of_the_system(page: Page):
     def is_dark() -> bool:
-        return bool(page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\\\d+/g)[0] < 128"))
+        return page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(12, 13, 16)"
 
     assert not is_dark()
     page.get_by_role("button", name="Dark").click()
@@ -303,6 +290,6 @@ def barriers(page: Page) -> list[str]:
         page.add_script_tag(path=AXE)
     found: dict[str, Any] = page.evaluate("tags => axe.run({ runOnly: tags })", AXE_TAGS)
     return [
-        f"{one['id']}: {json.dumps([[node['target'], node['any'][:1] and node['any'][0]['message']] for node in one['nodes'][:4]])}"
+        f"{one['id']}: {json.dumps([[node['target'], node['failureSummary']] for node in one['nodes'][:4]])}"
         for one in found["violations"]
     ]

@@ -5,6 +5,7 @@ import { modeNow, subscribe, watchMode } from "./live.js";
 import { useCallback, useEffect, useRef, useState } from "./view.js";
 
 const LEAST_MS = 1000;
+const BREATH = 5;
 
 /**
  * Read something, and anew whenever it may have changed: on events that `on` picks, at most every `everyMs`, and never
@@ -42,6 +43,7 @@ function readerOf(load, everyMs, setState) {
   let isWanted = false;
   let timer = 0;
   let readAt = 0;
+  let tookMs = 0;
 
   async function read() {
     clearTimeout(timer);
@@ -62,6 +64,7 @@ function readerOf(load, everyMs, setState) {
       next = (before) => ({ data: problem.status === 404 ? undefined : before.data, problem, isLoading: false });
     }
     isReading = false;
+    tookMs = Date.now() - readAt;
     if (!ended.signal.aborted) {
       setState(next);
       if (isWanted) {
@@ -72,7 +75,8 @@ function readerOf(load, everyMs, setState) {
 
   function soon() {
     if (!timer && !ended.signal.aborted) {
-      timer = setTimeout(read, Math.max(0, readAt + everyMs - Date.now()));
+      // What takes long is read more seldom: a page that is looked at must not be what a store is busy with.
+      timer = setTimeout(read, Math.max(0, readAt + Math.max(everyMs, BREATH * tookMs) - Date.now()));
     }
   }
 

@@ -54,11 +54,12 @@ export function Chart({ label, times, series, kind = "lines", format }) {
   }, [isReady, names, kind, scheme]);
   useLayoutEffect(() => plot.current?.setData(data), [data]);
 
-  const shown = at ?? times.length - 1;
-  const words = series.map(({ name, values }) => `${name} ${told(values[times.length - 1], format)}`).join(", ");
+  // The present minute has only begun: the one before it tells more.
+  const shown = at ?? Math.max(0, times.length - 2);
+  const words = series.map(({ name, values }) => `${name} ${told(values[shown], format)}`).join(", ");
   return html`
     <figure class="chart">
-      <div class="chart-box" ref=${box} role="img" aria-label=${`${label}, over ${times.length} minutes; now: ${words}`}></div>
+      <div class="chart-box" ref=${box} role="img" aria-label=${`${label}, over ${times.length} minutes; ${words}`}></div>
       <figcaption class="legend">
         ${series.map(
           ({ name, values, color }) => html`
@@ -102,7 +103,7 @@ function optionsOf({ box, series, kind, format, setAt }) {
     width: box.clientWidth,
     height: HEIGHT,
     legend: { show: false },
-    padding: [8, 4, 0, 0],
+    padding: [8, 14, 0, 0],
     cursor: { y: false, points: { show: kind === "lines", size: 6 }, drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
     axes: [
