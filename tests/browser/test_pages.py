@@ -235,7 +235,8 @@ def test_keys_lead_from_page_to_page_and_tell_what_they_do(page: Page, shop: Sho
 
 def test_a_chosen_colour_is_kept_over_that_of_the_system(page: Page):
     def is_dark() -> bool:
-        return page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(12, 13, 16)"
+        found: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return found == "rgb(12, 13, 16)"
 
     assert not is_dark()
     page.get_by_role("button", name="Dark").click()

@@ -16,7 +16,7 @@ export function Batch({ route }) {
   const batch = useLoad((signal) => read(path, {}, signal), [id], { on: (event) => event.type.startsWith("job.") });
   useTitle(`Batch ${id}`);
   if (batch.problem?.status === 404) {
-    return html`<${Empty} icon="jobs" title="There is no such batch">A complete batch can be read for a day.</${Empty}>`;
+    return html`<${Empty} icon="jobs" title="There is no such batch" isPage>A complete batch can be read for a day.</${Empty}>`;
   }
   const cancel = async () => {
     const text = "Its jobs that wait are cancelled, and those that run are asked to stop.";

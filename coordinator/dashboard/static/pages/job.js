@@ -28,7 +28,7 @@ export function Job({ route }) {
   useDue(data, reload);
   if (problem?.status === 404) {
     return html`
-      <${Empty} icon="search" title="There is no such job">
+      <${Empty} icon="search" title="There is no such job" isPage>
         <p><code>${id}</code> was never made, or has been deleted, or purged after its time.</p>
         <${ButtonLink} href="#/jobs">All jobs</${ButtonLink}>
       </${Empty}>

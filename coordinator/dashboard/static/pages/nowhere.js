@@ -4,5 +4,5 @@ import { ButtonLink, Empty } from "../parts/bits.js";
 import { html } from "../core/view.js";
 
 export const Nowhere = () => html`
-  <${Empty} icon="search" title="There is no such page"><${ButtonLink} href="#/overview">Overview</${ButtonLink}></${Empty}>
+  <${Empty} icon="search" title="There is no such page" isPage><${ButtonLink} href="#/overview">Overview</${ButtonLink}></${Empty}>
 `;

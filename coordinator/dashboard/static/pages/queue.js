@@ -23,7 +23,7 @@ export function Queue({ route }) {
   const keys = useLoad((signal) => read(`${path}/key`, { limit: 100 }, signal), [name], { on: isOfIt, everyMs: KEYS_EVERY_MS });
   useTitle(name);
   if (queue.problem?.status === 404) {
-    return html`<${Empty} icon="queues" title=${`There is no queue ${name}`}><${ButtonLink} href="#/queues">All queues</${ButtonLink}></${Empty}>`;
+    return html`<${Empty} icon="queues" title=${`There is no queue ${name}`} isPage><${ButtonLink} href="#/queues">All queues</${ButtonLink}></${Empty}>`;
   }
   return html`
     <${Loaded} of=${queue}>

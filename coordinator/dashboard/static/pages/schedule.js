@@ -23,7 +23,7 @@ export function Schedule({ route }) {
   useTitle(schedule.data?.name ?? "Schedule");
   if (schedule.problem?.status === 404) {
     return html`
-      <${Empty} icon="schedules" title="There is no such schedule">
+      <${Empty} icon="schedules" title="There is no such schedule" isPage>
         <p>It was never made, or has been deleted; one that has ended can be read for a week.</p>
         <${ButtonLink} href="#/schedules">All schedules</${ButtonLink}>
       </${Empty}>

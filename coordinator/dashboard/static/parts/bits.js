@@ -81,11 +81,11 @@ export const Panel = ({ title, aside, children, kind }) => html`
   </section>
 `;
 
-/** Where there is nothing: what would be here, and how it comes to be. */
-export const Empty = ({ icon = "jobs", title, children }) => html`
+/** Where there is nothing: what would be here, and how it comes to be. `isPage` if it is all that there is to see. */
+export const Empty = ({ icon = "jobs", title, isPage, children }) => html`
   <div class="empty">
     <span class="empty-icon"><${Icon} name=${icon} /></span>
-    <p class="empty-title">${title}</p>
+    ${isPage ? html`<h1 class="empty-title" tabindex="-1">${title}</h1>` : html`<p class="empty-title">${title}</p>`}
     ${children && html`<div class="faint">${children}</div>`}
   </div>
 `;

@@ -71,7 +71,7 @@ export function JsonField({ label, value, onChange, rows = 8, isOptional = false
     }
   };
   return html`
-    <${Field} label=${label} problem=${problem} hint=${problem ? "" : "JSON"} isWide=${true}>
+    <${Field} label=${label} problem=${problem} hint=${problem ? "" : isOptional ? "JSON, or empty" : "JSON"} isWide=${true}>
       ${(id, described) => html`
         <div class="editor">
           <textarea
