@@ -108,7 +108,8 @@ export function History({ schedule, most = RUNS }) {
 
 /** The newest runs of a schedule, the oldest of them first. */
 export async function lastRuns(id, queue, most, signal) {
-  const { items } = await read("/job", { scheduleId: id, queue, limit: 200 }, signal);
+  // They come newest first; those that are made ahead of their time are none yet.
+  const { items } = await read("/job", { scheduleId: id, queue, limit: most + 8 }, signal);
   const due = (job) => job.scheduledFor ?? job.createdAt;
   return items
     .filter(({ state }) => state !== "scheduled")

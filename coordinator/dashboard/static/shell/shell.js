@@ -7,7 +7,7 @@ import { go, to, useRoute } from "../core/router.js";
 import { can } from "../core/session.js";
 import { SharedData, useQueues } from "../core/shared.js";
 import { compact } from "../core/format.js";
-import { classes, html, useEffect, useRef, useState } from "../core/view.js";
+import { classes, html, useEffect, useLayoutEffect, useRef, useState } from "../core/view.js";
 import { Button, LiveMark, Trouble } from "../parts/bits.js";
 import { Dialogs } from "../parts/dialogs.js";
 import { Icon } from "../parts/icons.js";
@@ -131,7 +131,8 @@ function Who({ session, onSignOut }) {
 
 function useKeys() {
   const chord = useRef(0);
-  useEffect(() => {
+  // At once: who knows the keys does not wait for a picture.
+  useLayoutEffect(() => {
     const heed = (event) => {
       if (!isForPage(event)) {
         return;
