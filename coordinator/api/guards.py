@@ -63,6 +63,14 @@ async def grant_of_token(connection: Connection, given: str) -> Grant:
     return grant
 
 
+async def grant_now(connection: Connection) -> Grant:
+    """What the sender may do by now: an answer may take longer than its token lives.
+
+    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`.
+    """
+    return await _identify(connection)
+
+
 async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:
     permission = PERMISSIONS.get(handler.handler_name)
     if permission is not None and permission.is_by_call:

@@ -45,6 +45,7 @@ from coordinator.api.answers import (
 )
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
+from coordinator.api.event_query import EventQuery
 from coordinator.api.job_bodies import (
     DryRunQuery,
     DurabilityQuery,
@@ -228,6 +229,7 @@ OPERATIONS = {
     ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
+    "watch_events": Operation({200: []}, query=EventQuery, refuses=(404, 422, 503), media_types=("text/event-stream",)),
     "read_stats": Operation({200: [StatShape]}, query=StatQuery, refuses=(422, 503)),
     "health": Operation({200: [HealthShape]}),
     "make_pass": Operation({200: [PassShape]}, query=WaitQuery, refuses=(415, 422, 503)),

@@ -30,6 +30,7 @@ from coordinator.engine.sessions import Sessions
 from coordinator.engine.settler import Settler
 from coordinator.engine.shared_keys import SharedKeys
 from coordinator.engine.tokens import TOKENS_CHANGED, Tokens
+from coordinator.engine.watch import Watch
 from coordinator.errors import StoreUnavailable
 from coordinator.settings import Settings
 from coordinator.store.open import Store
@@ -71,6 +72,7 @@ class Replica:
         self._dispatcher.leads = self._leadership.led.__contains__
         self._dispatcher.on_backlog = self._tell_backlog
         self._poller = Poller(store, self._leadership, self.settler, self._dispatcher, settings)
+        self.watch = Watch(store.events, store.shards)
         self.passes = Passes(self._poller, self._dispatcher, store)
 
     @property
@@ -91,6 +93,7 @@ class Replica:
         if self.is_stopping or not self._loops:
             return
         self.is_stopping = True
+        await self.watch.stop()
         *helpers, leases = self._loops
         await _end(helpers)
         self._dispatcher.stop_claiming()

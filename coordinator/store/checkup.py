@@ -38,7 +38,7 @@ INDEXES = frozenset(
 RECORDS = frozenset(
     {
         *("attempts", "lane", "queue", "unique", "held", "schedule", "batch", "left", "done"),
-        *("idempotency", "failures", "circuits", "claim", "leader", "stats"),
+        *("idempotency", "failures", "circuits", "claim", "leader", "stats", "events"),
     }
 )
 # They are checked where what they are about is.

@@ -18,6 +18,7 @@ from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
 from coordinator.store.connection import Connection
 from coordinator.store.embedded import OLDEST_VERSION, running_url
+from coordinator.store.events import EventStore
 from coordinator.store.jobs import JobStore
 from coordinator.store.leadership import LeadershipStore
 from coordinator.store.queues import QueueStore
@@ -58,6 +59,7 @@ class Store:
     leadership: LeadershipStore
     capacity: CapacityStore
     stats: StatStore
+    events: EventStore
     sealer: Sealer
 
     @property
@@ -148,6 +150,7 @@ def store_on(connection: Connection, sealer: Sealer = PLAIN) -> Store:
         LeadershipStore(connection),
         CapacityStore(connection),
         StatStore(connection),
+        EventStore(connection, sealer),
         sealer,
     )
 

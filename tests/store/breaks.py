@@ -148,6 +148,7 @@ BREAKS = {
     "a claim is remembered for ever": ("SET {root}:claim:r9 n", [("never_expires", "claim:r9")]),
     "a shard is led for ever": ("SET {root}:leader r9", [("never_expires", "leader")]),
     "failures are counted for ever": ("HSET {root}:failures:shop w 1", [("never_expires", "failures:shop")]),
+    "a shard is watched for ever": ("XADD {root}:events * x 1", [("never_expires", "events")]),
     "a minute is counted for ever": ("HSET {root}:stats:1 x 1", [("never_expires", "stats:1")]),
     "a lane is kept for ever": ("HSET {root}:lane:shop#q tokens 1", [("never_expires", "lane:shop#q")]),
 }

@@ -49,6 +49,9 @@ for _, key in ipairs(redis.call("KEYS", ARGV[1])) do
   if kind == "hash" then content = redis.call("HGETALL", key)
   elseif kind == "zset" then content = redis.call("ZRANGE", key, 0, -1, "WITHSCORES")
   elseif kind == "set" then content = redis.call("SMEMBERS", key)
+  elseif kind == "stream" then
+    content = {}
+    for at, entry in ipairs(redis.call("XRANGE", key, "-", "+")) do content[at] = table.concat(entry[2], " ") end
   elseif kind == "list" then content = redis.call("LRANGE", key, 0, -1)
   else content = { redis.call("GET", key) } end
   found[#found + 1] = { key, kind, content }
@@ -209,7 +212,7 @@ def _content(kind: str, content: list[bytes]) -> Any:
             return dict(zip(text[::2], map(float, text[1::2]), strict=True))
         case "set":
             return sorted(text)
-        case "list":
+        case "list" | "stream":
             return text
     return text[0]
 

@@ -132,6 +132,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "check_jobs": lambda s: ([(s["waiting"], "", "")], {"retention": s["retention"], "repair": "1"}),
     "check_indexes": lambda s: ([("waiting", "default", "0")], {"retention": s["retention"], "repair": "1"}),
     "check_records": lambda s: ([("schedule", SCHEDULE)], {"retention": s["retention"], "repair": "1"}),
+    "read_events": lambda s: ([], {"after": "", "limit": 10}),
     "register_replica": lambda s: ([], {"replica": "r1", "ttl_ms": 60_000}),
 }
 """For each script that writes, a call that changes something."""

@@ -7,6 +7,7 @@
 -- flags: allow-oom
 
 -- @include lib/clock
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/rows
 
@@ -23,6 +24,7 @@ local function beat(job, progress, message, extend_ms)
   end
   if progress ~= "" then redis.call("HSET", job_key(job.id), "progress", progress) end
   if message ~= "" then redis.call("HSET", job_key(job.id), "message", message) end
+  if progress .. message ~= "" then tell_job("job.progress", job, "running", "progress", progress, "message", message) end
   local check_at = deadline_at
   if job.holder then check_at = math.min(check_at, redis.call("ZSCORE", running_key(job.queue), job.id)) end
   redis.call("ZADD", running_key(job.queue), string.format("%.0f", check_at), job.id)

@@ -14,6 +14,7 @@
 -- flags: allow-oom
 
 -- @include lib/cancel
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/rows
 
@@ -38,6 +39,7 @@ local function delete(job)
   if job.state == "running" then return "invalid_state" end
   redis.call("ZREM", finished_key(job.state, job.queue), job.id)
   erase_job(job.id)
+  tell_job("job.deleted", job, "")
   return "erased"
 end
 
@@ -66,6 +68,7 @@ local function retry(job)
   redis.call("HSET", job_key(job.id), "state", "waiting", "attempt", 0, "run_at", now, "changed_by", request)
   if job.schedule then redis.call("ZADD", live_key(job.schedule), now, job.id) end
   put_waiting(job.id, job.lane, job.priority, now, 0)
+  tell_job("job.queued", job, "queued", "cause", "replayed")
   return "retried"
 end
 
@@ -76,6 +79,7 @@ local function run(job)
     redis.call("HSET", job_key(job.id), "run_at", now)
     if expires_ms and never_called(job) then put_expiry(job.id, now + expires_ms) end
     put_waiting(job.id, job.lane, job.priority, now, job.attempt)
+    tell_job("job.queued", job, "queued", "cause", "run")
   end
   return "due"
 end

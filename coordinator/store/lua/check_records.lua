@@ -114,6 +114,7 @@ local CHECKS = {
   idempotency = function(key) note_if_kept_for_ever(key, DAY_MS) end,
   failures = function(key) note_if_kept_for_ever(key, FORGOTTEN_MS) end,
   circuits = function(key) note_if_kept_for_ever(key, FORGOTTEN_MS) end,
+  events = function(key) note_if_kept_for_ever(key, WATCH_MS) end,
   stats = function(key) note_if_kept_for_ever(key, STATS_KEPT_MS) end,
   -- Whoever holds it keeps it on; nobody else should wait for it for long.
   claim = function(key) note_if_kept_for_ever(key, MINUTE_MS) end,

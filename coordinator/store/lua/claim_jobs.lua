@@ -10,6 +10,7 @@
 
 -- @include lib/cancel
 -- @include lib/circuit
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/running
 -- @include lib/wheel
@@ -56,6 +57,11 @@ local function start_attempt(lane, id, field)
   redis.call("HSET", job_key(id), "state", "running", "attempt", field.attempt, "nonce", request, "holder", holder,
     "started_at", now, "deadline_at", field.deadline_at)
   put_running(id, lane.name, math.min(now + lease_ms, field.deadline_at))
+  if is_watched() then
+    local schedule, batch = unpack(redis.call("HMGET", job_key(id), "schedule", "batch"))
+    tell_job("job.started", { id = id, lane = lane.name, worker = field.worker, attempt = field.attempt, schedule = schedule,
+      batch = batch }, "running")
+  end
   claimed[#claimed + 1] = claimed_job(id, field)
   claimed_ids[#claimed_ids + 1] = id
 end

@@ -4,6 +4,7 @@
 -- acknowledged
 -- flags: allow-oom
 
+-- @include lib/events
 -- @include lib/wheel
 
 local name = ARGV[1]
@@ -20,5 +21,6 @@ end
 
 local lane = load_lane(name)
 if lane.paused or redis.call("EXISTS", lane_key(name)) == 1 then save_lane(lane) end
+tell("queue.changed", "lane", name, "cause", action)
 touch_lane(name)
 return { "ok", offer_touched() }

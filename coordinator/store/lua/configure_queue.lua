@@ -4,6 +4,7 @@
 -- acknowledged
 -- flags: allow-oom
 
+-- @include lib/events
 -- @include lib/rows
 -- @include lib/wheel
 
@@ -19,7 +20,11 @@ end
 local function key_limits() return settings_of("key_concurrency", "key_rate_limit", "key_rate_period_ms", "key_rate_burst") end
 local function rate() return settings_of("rate_limit", "rate_period_ms", "rate_burst") end
 
-local limits_before, rate_before = key_limits(), rate()
+-- All that it has, and whether it is paused: what callers set, and the beats of its bucket beside.
+local function whole() return is_watched() and table.concat(redis.call("HGETALL", queue_key(name)), " ") end
+local function is_paused() return redis.call("HEXISTS", queue_key(name), "paused") == 1 end
+
+local limits_before, rate_before, whole_before, was_paused = key_limits(), rate(), whole(), is_paused()
 for field, value in each_row(2, 2) do
   if value == "" then
     redis.call("HDEL", queue_key(name), field)
@@ -28,6 +33,11 @@ for field, value in each_row(2, 2) do
   end
 end
 redis.call("SADD", known_queues_key, name)
+if is_paused() ~= was_paused then
+  tell(was_paused and "queue.resumed" or "queue.paused", "queue", name)
+elseif whole() ~= whole_before then
+  tell("queue.changed", "queue", name)
+end
 for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
   -- The retention may be shorter now: look again.
   if redis.call("EXISTS", finished_key(state, name)) == 1 then redis.call("ZADD", purges_key, now, state .. ":" .. name) end

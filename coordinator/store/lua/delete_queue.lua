@@ -4,6 +4,7 @@
 -- acknowledged
 -- flags: allow-oom
 
+-- @include lib/events
 -- @include lib/keys
 
 local name = ARGV[1]
@@ -17,4 +18,5 @@ if redis.call("SREM", known_queues_key, name) == 0 then return { "queue_not_foun
 redis.call("DEL", queue_key(name), lanes_key(name), failures_key(name), circuits_key(name), lane_key(name))
 redis.call("ZREM", queues_key, name)
 redis.call("ZREM", deadlines_key, name)
+tell("queue.deleted", "queue", name)
 return { "ok" }

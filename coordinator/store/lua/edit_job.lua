@@ -5,6 +5,7 @@
 -- acknowledged
 
 -- @include lib/erase
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/rows
 -- @include lib/waiting
@@ -43,4 +44,6 @@ redis.call("HSET", job_key(id), "lane", lane, "run_at", due_at, "spec", spec)
 redis.call("HINCRBY", job_key(id), "edits", 1)
 if is_moved and expires_ms and never_called(job) then put_expiry(id, due_at + expires_ms) end
 put_waiting(id, lane, tonumber(trait.priority or PRIORITY_DEFAULT), due_at, job.attempt)
+job.lane = lane
+tell_job("job.changed", job, state_of_waiting(due_at, job.attempt))
 return { "ok", offer_touched() }

@@ -9,6 +9,7 @@
 -- Returns {"ok", due_in_ms} as enqueue does, or {"already_fired"}.
 
 -- @include lib/cancel
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/rows
 -- @include lib/schedule
@@ -76,6 +77,13 @@ local runs = redis.call("HINCRBY", schedule_key(id), "runs", made)
 redis.call("HINCRBY", schedule_key(id), "version", 1)
 redis.call("HINCRBY", schedule_key(id), "missed", missed)
 redis.call("HINCRBY", schedule_key(id), "skipped", wanted - made)
+if is_watched() then
+  local _, lane, _, _, spec = each_row(10, 5)()
+  local told = { "schedule", id, "lane", lane or "", "worker", spec and worker_of(spec) or "" }
+  if made > 0 then tell("schedule.ticked", unpack(told)) end
+  local skipped = wanted - made + tonumber(missed)
+  if skipped > 0 then tell("schedule.skipped", "skipped", skipped, unpack(told)) end
+end
 set_next(id, max_runs and runs >= max_runs and "" or next_at)
 save_counts()
 return { "ok", offer_touched() }

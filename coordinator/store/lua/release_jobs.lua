@@ -5,6 +5,7 @@
 -- flags: allow-oom
 
 -- @include lib/cancel
+-- @include lib/events
 -- @include lib/fence
 -- @include lib/rows
 -- @include lib/running
@@ -36,6 +37,7 @@ for id, attempt, nonce in each_row(2, 3) do
     redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt, "run_at", now)
     put_waiting(id, job.lane, job.priority, now, job.attempt)
     local expires_at = redis.call("HGET", job_key(id), "expires_at")
+    if not job.cancel_requested then tell_job("job.queued", job, "queued", "cause", "released") end
     if job.cancel_requested then
       cancel_waiting(job, job.cancel_requested)
     elseif expires_at and never_called(job) then

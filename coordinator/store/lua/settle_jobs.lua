@@ -16,6 +16,7 @@
 
 -- @include lib/attempt_log
 -- @include lib/circuit
+-- @include lib/events
 -- @include lib/feedback
 -- @include lib/fence
 -- @include lib/finish
@@ -144,6 +145,7 @@ local function wait_again(job, row)
   end
   redis.call("HSET", job_key(job.id), "state", "waiting", "attempt", spent, "run_at", run_at, "outcome", row.outcome)
   put_waiting(job.id, job.lane, job.priority, run_at, spent)
+  tell_job("job.retrying", job, state_of_waiting(run_at, spent), "outcome", row.outcome, "next", run_at)
   return "waiting"
 end
 
@@ -152,6 +154,7 @@ local function finish(job, row)
   redis.call("HSET", job_key(job.id), "state", state, "outcome", row.outcome, "finished_at", now)
   if row.reason ~= "" then redis.call("HSET", job_key(job.id), "reason", row.reason) end
   if row.result ~= "" then redis.call("HSET", job_key(job.id), "result", row.result) end
+  tell_job("job." .. state, job, state, "outcome", row.outcome, "reason", row.reason)
   finish_job(job, state)
   return state
 end

@@ -3,6 +3,7 @@
 -- After `open_ms` one of them is tried. If it is answered properly, the others follow within the time that this took, or a
 -- second; if it fails, they wait as long again. The jobs stay in their lanes, put off, so they hold up nobody else.
 
+-- @include lib/events
 -- @include lib/limits
 
 local PUT_OFF_LEAST_MS = 1000
@@ -39,9 +40,14 @@ end
 
 local circuit_changes = {}
 
+local function note_change(change, queue, worker, failures)
+  circuit_changes[#circuit_changes + 1] = { change, queue, worker, failures }
+  tell("circuit." .. change, "queue", queue, "worker", worker, "failures", failures)
+end
+
 local function note_acceptance(queue, worker)
   if redis.call("ZREM", circuits_key(queue.name), worker) == 1 then
-    circuit_changes[#circuit_changes + 1] = { "closed", queue.name, worker, 0 }
+    note_change("closed", queue.name, worker, 0)
   end
 end
 
@@ -69,5 +75,5 @@ local function note_failure(queue, worker, threshold, open_ms)
   local is_new = redis.call("ZSCORE", circuits_key(queue.name), worker) == false
   redis.call("ZADD", circuits_key(queue.name), now + open_ms, worker)
   redis.call("PEXPIRE", circuits_key(queue.name), FORGOTTEN_MS + open_ms)
-  if is_new then circuit_changes[#circuit_changes + 1] = { "opened", queue.name, worker, failures } end
+  if is_new then note_change("opened", queue.name, worker, failures) end
 end

@@ -1,6 +1,7 @@
 -- A new job.
 
 -- @include lib/erase
+-- @include lib/events
 -- @include lib/rows
 -- @include lib/stats
 -- @include lib/waiting
@@ -26,4 +27,8 @@ local function create_job(id, lane, run_at, timeout_ms, traits, spec)
     if trait.unique_ms then redis.call("HSET", job_key(id), "unique_until", string.format("%.0f", now + trait.unique_ms)) end
   end
   put_waiting(id, lane, tonumber(trait.priority or PRIORITY_DEFAULT), run_at, 0)
+  if is_watched() then
+    local job = { id = id, lane = lane, worker = worker_of(spec), attempt = 0, schedule = trait.schedule, batch = trait.batch }
+    tell_job("job.created", job, state_of_waiting(run_at, 0))
+  end
 end

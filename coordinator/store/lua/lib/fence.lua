@@ -8,7 +8,7 @@ local function load_attempt(id)
     "state", "lane", "attempt", "nonce", "holder", "deadline_at", "outcome", "snoozes", "throttles", "lost", "started_at",
     "priority", "cost", "worker",
     "cancel_requested", "retry_ms", "first_at", "heartbeat_ms", "ends_at", "heard", "notify",
-    "schedule", "unique", "is_erased")
+    "schedule", "unique", "is_erased", "batch")
   return {
     id = id,
     state = field[1],
@@ -35,6 +35,7 @@ local function load_attempt(id)
     notify = field[21],
     schedule = field[22],
     unique = field[23],
+    batch = field[25],
     is_erased = field[24] == "1", -- and only kept until others have been told of its end
   }
 end

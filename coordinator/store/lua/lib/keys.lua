@@ -15,6 +15,7 @@ local schedule_ids_key = shard .. ":schedule_ids" -- zset, all at 0: every sched
 local schedule_names_key = shard .. ":schedule_names" -- hash, in shard 0 only: name -> schedule
 
 local outbox_key = shard .. ":outbox" -- zset: what others are to be told of -> since when; `<job>` or `batch:<id>`
+local events_key = shard .. ":events" -- stream of what happens, while somebody watches
 local expiries_key = shard .. ":expiries" -- zset: job -> when it is given up if it has not started
 
 local function job_key(id) return shard .. ":job:" .. id end -- hash

@@ -1,0 +1,87 @@
+"""`GET /event`: what happens, as it does, in the form of server-sent events (https://html.spec.whatwg.org, 9.2).
+
+Whoever is cut off says with `Last-Event-ID` what it has had, and gets what came since; if that is not known any more,
+a `gap` says that it has to look anew.
+"""
+
+import logging
+
+import msgspec
+from litestar import get
+
+from coordinator.api.context import Request, grant_of, replica_of
+from coordinator.api.event_query import EventQuery
+from coordinator.api.guards import grant_now
+from coordinator.api.permissions import check_scope, hold_to_chosen
+from coordinator.api.reading import decode_query
+from coordinator.api.streaming import Chunks, Streamed
+from coordinator.domain.event import Chosen, Event, Places, read_places, read_types, write_places
+from coordinator.domain.instants import format_instant
+from coordinator.engine.watch import Listener
+from coordinator.errors import Refusal, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 15.0
+"""Between signs of life, so that nothing in between takes the connection for dead."""
+
+_RETRY_MS = 1000
+
+
+@get("/event")
+async def watch_events(request: Request) -> Streamed:
+    """What happens, as it does; first a `hello`. It ends with the connection."""
+    query, replica = decode_query(request.query_params, EventQuery), replica_of(request)
+    hold_to_chosen(grant_of(request), query.queue, "queue")
+    schedule_id = query.schedule_id
+    if schedule_id is not None:
+        schedule_id = (await replica.schedules.find(schedule_id)).id
+    chosen = Chosen(query.queue, query.worker, query.job_id, schedule_id, read_types(query.type))
+    # A browser that connects again sends both, and knows more by now than when its page was loaded.
+    last = request.headers.get("last-event-id") or query.after
+    after: Places | None = None if last is None else read_places(last) or {}
+    now = await replica.store.schedules.now()
+    listener = await replica.watch.listen(chosen, after)
+    chunks = _stream(request, listener, query.queue, now)
+    return Streamed(chunks, "text/event-stream", lambda: replica.watch.leave(listener))
+
+
+async def _stream(request: Request, listener: Listener, queue: str | None, now: int) -> Chunks:
+    hello = _message("hello", msgspec.json.encode({"type": "hello", "at": format_instant(now)}))
+    yield b"retry: %d\n%b\n%b\n\n" % (_RETRY_MS, hello, _id_of(listener))
+    while not listener.is_over:
+        is_quiet = not await listener.wait(BEAT_S)
+        if is_quiet and not await _is_let_in(request, queue):
+            return
+        has_gap, events = listener.take()
+        told = [_message("gap", b'{"type":"gap"}')] if has_gap else []
+        told += [_event_message(event) for event in events]
+        if told or is_quiet:
+            # Where it stands is told without an event, too: a quiet one would come back too late.
+            yield (b"\n\n".join(told) or b": ") + b"\n%b\n\n" % _id_of(listener)
+
+
+async def _is_let_in(request: Request, queue: str | None) -> bool:
+    """A token may have been revoked, and a session have ended."""
+    try:
+        grant = await grant_now(request)
+        check_scope(grant, "read")
+        hold_to_chosen(grant, queue, "queue")
+    except StoreUnavailable:
+        return True
+    except Refusal as refusal:
+        log.info("a stream of events ends: %s", refusal.detail)
+        return False
+    return True
+
+
+def _event_message(event: Event) -> bytes:
+    return _message(event.type, msgspec.json.encode(event.answer()))
+
+
+def _message(name: str, data: bytes) -> bytes:
+    return b"event: %b\ndata: %b" % (name.encode(), data)
+
+
+def _id_of(listener: Listener) -> bytes:
+    return b"id: " + write_places(listener.places).encode()
