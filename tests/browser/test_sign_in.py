@@ -126,7 +126,7 @@ def test_a_revoked_token_ends_the_session(watched: Watched, coordinator: str):
     ).raise_for_status()
 
     # The page finds out by itself, with the next that it reads.
-    expect(page.get_by_role("alert").filter(has_text="The session has ended")).to_be_visible(timeout=LIMIT_MS)
+    expect(page.get_by_role("alert").filter(has_text="The session has ended")).to_be_visible(timeout=2 * LIMIT_MS)
     expect(page.get_by_label("API token")).to_be_focused()
     page.reload()
     expect(page.get_by_label("API token")).to_be_focused()

@@ -100,6 +100,8 @@ function listen(queue) {
     setMode("polling");
     // Refused for good (no such path, too many streams): the browser tries no more, so we do, but seldom.
     if (source.readyState === EventSource.CLOSED) {
+      // Why, the next that is read will tell: the session may have ended.
+      tell({ type: "look" });
       setTimeout(() => {
         if (sources.includes(source)) {
           sources = sources.map((old) => (old === source ? listen(queue) : old));
