@@ -34,7 +34,9 @@ function wordsOf(reason, job, now) {
         more: reason.until ? `It is tried again ${relative(reason.until, now)}.` : "It is tried again soon.",
       };
     case "turn":
-      return { ...told, title: "It is not its turn yet", more: `${plural(reason.ahead ?? 0, "job")} of its line go first.` };
+      return reason.ahead
+        ? { ...told, title: "It is not its turn yet", more: `${plural(reason.ahead, "job")} of its line go first.` }
+        : { ...told, title: "It is the next of its line", more: "No job goes before it." };
     default:
       return { ...told, title: `It waits for ${reason.type}`, more: "" };
   }

@@ -163,7 +163,7 @@ function About({ job }) {
         items=${[
           ["Made", html`<${Time} at=${job.createdAt} />`],
           ["Due", html`<${Time} at=${job.scheduledFor ?? job.runAt} />`],
-          ["Next attempt", job.nextAttemptAt && html`<${Time} at=${job.nextAttemptAt} />`],
+          ["Next attempt", job.state === "retrying" && html`<${Time} at=${job.nextAttemptAt} />`],
           ["Begun", job.startedAt && html`<${Time} at=${job.startedAt} />`],
           ["Deadline", job.state === "running" && job.deadline && html`<${Time} at=${job.deadline} />`],
           ["Ended", job.finishedAt && html`<${Time} at=${job.finishedAt} />`],
