@@ -376,6 +376,31 @@ class StatShape(_Shape):
     is_truncated: bool
 
 
+class ErrorKindShape(_Shape):
+    type: str | None
+    message: str | None
+
+
+class DeadGroupShape(_Shape):
+    """Jobs that died of the same; `match` finds them with `error~=`, and `job_id` is the last of them."""
+
+    queue: str
+    worker: str
+    error: ErrorKindShape
+    count: int
+    last_at: str | None
+    job_id: str
+    match: str | None
+
+
+class DeadShape(_Shape):
+    """`GET /dead`."""
+
+    groups: list[DeadGroupShape]
+    looked: int
+    is_truncated: bool
+
+
 class KeyPage(_Shape):
     """`GET /queue/:name/key`. The cursor is null on the last page, here and below."""
 

@@ -13,6 +13,7 @@ from coordinator.api.answer_shapes import (
     AuditPage,
     BatchShape,
     BulkShape,
+    DeadShape,
     HealthShape,
     JobPage,
     KeyPage,
@@ -45,6 +46,7 @@ from coordinator.api.answers import (
 )
 from coordinator.api.batches import BatchBody
 from coordinator.api.bulk import BulkBody
+from coordinator.api.dead import DeadQuery
 from coordinator.api.event_query import EventQuery
 from coordinator.api.job_bodies import (
     DryRunQuery,
@@ -229,6 +231,7 @@ OPERATIONS = {
     ),
     "read_session": Operation({200: [SessionAnswer]}, refuses=(503,)),
     "close_session": Operation({204: []}, refuses=(503,)),
+    "list_dead": Operation({200: [DeadShape]}, query=DeadQuery, refuses=(422, 503)),
     "watch_events": Operation({200: []}, query=EventQuery, refuses=(404, 422, 503), media_types=("text/event-stream",)),
     "read_stats": Operation({200: [StatShape]}, query=StatQuery, refuses=(422, 503)),
     "health": Operation({200: [HealthShape]}),

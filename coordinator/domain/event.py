@@ -39,7 +39,8 @@ class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     def answer(self) -> dict[str, Any]:
         """As callers see it."""
         told: dict[str, Any] = msgspec.to_builtins(self)
-        return told | told.pop("more")
+        more: dict[str, Any] = told.pop("more")
+        return told | more
 
 
 class Chosen(msgspec.Struct, frozen=True):
