@@ -277,10 +277,12 @@ def test_no_page_has_a_barrier_that_a_machine_finds(browser: Browser, shop: Shop
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         assert barriers(page) == [], where
     page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert barriers(page) == [], "help"
     page.keyboard.press("Escape")
     at(page, shop, "queues/mail")
     page.get_by_role("button", name="Edit limits").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert barriers(page) == [], "limits"
     context.close()
 

@@ -53,7 +53,9 @@ function Groups({ queue }) {
 
 function Group({ group, onDone }) {
   const { queue, worker, error, match, jobId } = group;
+  // Some errors have no text that finds them: then all dead jobs of the worker are meant, and the buttons say so.
   const filter = { state: "dead", queue, worker, ...(match ? { error: match } : {}) };
+  const all = match ? "" : ` all of ${worker}`;
   const act = async (name) => {
     if (await actOnAll(name, filter)) {
       onDone();
@@ -76,9 +78,9 @@ function Group({ group, onDone }) {
         </p>
       </div>
       <div class="actions">
-        ${can("manage") && html`<${Button} kind="small" icon="retry" onClick=${() => act("retry")}>Replay</${Button}>`}
+        ${can("manage") && html`<${Button} kind="small" icon="retry" onClick=${() => act("retry")}>Replay${all}</${Button}>`}
         ${can("enqueue") && html`<${Button} kind="small" icon="edit" onClick=${edit}>Replay one edited</${Button}>`}
-        ${can("manage") && html`<${Button} kind="small quiet-danger" icon="trash" onClick=${() => act("delete")}>Delete</${Button}>`}
+        ${can("manage") && html`<${Button} kind="small quiet-danger" icon="trash" onClick=${() => act("delete")}>Delete${all}</${Button}>`}
       </div>
     </li>
   `;

@@ -65,10 +65,10 @@ export function Dialogs() {
       onClick=${(event) => event.target === element.current && finish(null)}
     >
       <div class="dialog-inside">
-        <header class="dialog-head">
+        <div class="dialog-head">
           <h2>${shown.title}</h2>
           <${Button} kind="bare" icon="close" label="Close" onClick=${() => finish(null)} />
-        </header>
+        </div>
         ${shown.body(finish)}
       </div>
     </dialog>

@@ -18,7 +18,7 @@ import { showHelp } from "./help.js";
 import { pageOf, PLACES } from "./places.js";
 import { chosenTheme, chooseTheme, THEMES } from "./theme.js";
 
-const CHORD_MS = 1200;
+const CHORD_MS = 3000;
 
 export function Shell({ session, onSession }) {
   return html`
