@@ -25,6 +25,7 @@ from coordinator.store.open import Store, open_store
 MINUTE = 60_000
 SHARDS = 4
 CALM_TRIES = 40
+RUSH_MINUTES = 6
 ADMIN = "the-token-of-the-pictures-1"
 SINGLE_KEYS = ("replicas", "meta", "tokens", "audit")
 
@@ -99,17 +100,20 @@ class World:
 
     async def live(self) -> None:
         """Work through the minutes up to now, and leave something of every kind."""
-        minutes = self._minutes
+        minute = _now_ms() // MINUTE * MINUTE - (self._minutes - 1) * MINUTE
         async with httpx.AsyncClient(base_url=self.url, headers=_AUTHORIZED, timeout=60, trust_env=False) as client:
             ask = Ask(client)
             await self._declare(ask)
-            for left in range(minutes, 0, -1):
-                self._offset = -left * MINUTE
+            while minute < _now_ms():
+                # Each begins as minutes do, so that what is due by cron or by a retry does not wait for the jump.
+                self._offset = minute - _now_ms()
                 await asyncio.sleep(0.03)
-                wave = 1 + 0.5 * ((minutes - left) % 17) / 17 + (1.2 if 18 < left < 26 else 0)
+                passed = minute // MINUTE % 60
+                wave = 1 + 0.5 * (passed % 17) / 17 + (1.2 if passed % 30 < RUSH_MINUTES else 0)
                 await ask("POST", "/job/batch", {"jobs": self._jobs(wave)})
                 await ask("POST", "/tick?wait=5s")
                 await self._calm(client)
+                minute += MINUTE
             self._offset = 0
             await asyncio.sleep(0.1)
             await self._leave(ask)
@@ -129,14 +133,14 @@ class World:
             ("weekly-digest", {"cron": "0 8 * * 1", "timezone": "America/New_York", "worker": "send-email"}),
             ("clean-up", {"cron": "*/10 * * * *", "worker": "index-product", "queue": "search"}),
         ):
-            body = {"worker": name, "queue": "reports", "args": {"format": "pdf"}, "retry": ["20s"]} | rule
+            body = {"worker": name, "queue": "reports", "args": {"format": "pdf"}, "retry": ["1m"]} | rule
             await ask("PUT", f"/schedule/{name}", body)
 
     def _jobs(self, wave: float) -> list[dict[str, Any]]:
         jobs = []
         for worker, queue, number, args in JOBS:
             for _ in range(round(number * wave * self._random.uniform(0.6, 1.3))):
-                job: dict[str, Any] = {"worker": worker, "queue": queue, "args": args, "retry": ["15s", "1m"]}
+                job: dict[str, Any] = {"worker": worker, "queue": queue, "args": args, "retry": ["1m", "2m"]}
                 if queue == "shopify":
                     job["key"] = self._random.choice(SHOPS)
                 if worker == "charge-card":
@@ -176,7 +180,7 @@ class World:
         names = [f"{store.connection.root(shard)}:clock" for shard in range(SHARDS)]
         names += [f"{{co:{name}}}:clock" for name in SINGLE_KEYS]
         while True:
-            now = time.time_ns() // 1_000_000 + self._offset
+            now = _now_ms() + self._offset
             for name in names:
                 await call("SET", name, now)
             await asyncio.sleep(0.01)
@@ -230,6 +234,10 @@ class Ask:
             msg = f"{method} {path} answered {answer.status_code}: {answer.text}"
             raise RuntimeError(msg)
         return answer.json() if answer.content else None
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 _AUTHORIZED = {"authorization": f"Bearer {ADMIN}"}
