@@ -128,11 +128,12 @@ function columnsOf(query) {
     { name: "State", cell: (job) => html`<${Badge} state=${job.state} />` },
     {
       name: "Queue",
+      kind: "tight",
       cell: (job) => html`<a class="quiet" href=${to("jobs", { ...query, queue: job.queue, cursor: "" })}>${job.queue}</a>${job.key && html` <a class="chip" href=${to("jobs", { queue: job.queue, key: job.key })} title="Its key">${job.key}</a>`}`,
     },
     { name: "Attempt", kind: "number", cell: (job) => html`${job.attempt}<span class="faint">/${job.maxAttempts}</span>` },
-    { name: "When", cell: (job) => html`<${When} job=${job} />` },
-    { name: "Of note", kind: "note", cell: (job) => html`<${Note} job=${job} />` },
+    { name: "When", kind: "tight", cell: (job) => html`<${When} job=${job} />` },
+    { name: "Of note", kind: "note tight", cell: (job) => html`<${Note} job=${job} />` },
   ];
 }
 
