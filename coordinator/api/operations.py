@@ -13,7 +13,6 @@ from coordinator.api.answer_shapes import (
     AuditPage,
     BatchShape,
     BulkShape,
-    DeadShape,
     HealthShape,
     JobPage,
     KeyPage,
@@ -29,7 +28,6 @@ from coordinator.api.answer_shapes import (
     ReceiptList,
     RosterShape,
     SchedulePage,
-    StatShape,
     SyncShape,
     TokenList,
     WorkerList,
@@ -65,6 +63,7 @@ from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
 from coordinator.api.session_bodies import SessionAnswer, SessionBody
+from coordinator.api.stat_shapes import DeadShape, StatShape
 from coordinator.api.stats import StatQuery
 from coordinator.api.sync import SyncBody
 from coordinator.api.tokens import TokenBody
