@@ -49,7 +49,6 @@ PERMISSIONS = {
     # To have work done.
     "enqueue_job": Permission("enqueue", "asked"),
     "enqueue_batch": Permission("enqueue", "asked"),
-    "preview_schedule": Permission("enqueue", "none"),
     # To say how it went.
     "receive_receipt": _REPORT,
     "receive_receipts": _REPORT,
@@ -73,6 +72,8 @@ PERMISSIONS = {
     "read_metrics": _READ_ALL,
     "ready": Permission("read", "none"),
     "read_openapi": Permission(None, "none"),
+    # Who sees a schedule sees when it fires next: it is arithmetic, and tells nothing of what is kept.
+    "preview_schedule": Permission(None, "none"),
     # To know oneself.
     "read_session": Permission(None, "none"),
     "close_session": Permission(None, "none"),

@@ -1,4 +1,4 @@
-"""`/ui`: the page, its script and its style, for everybody. They hold nothing; what there is to see, the API tells.
+"""`/ui`: the page, its scripts and its styles, for everybody. They hold nothing; what there is to see, the API tells.
 
 A script or a style that stands in the page itself is not run, whoever wrote it there, nor one from elsewhere.
 """
@@ -45,9 +45,10 @@ async def read_page(request: Asked) -> Response[bytes]:
     return _answer(request, PAGE, "no-store")
 
 
-@route("/ui/{name:str}", http_method=_METHODS, opt=_FOR_ALL, include_in_schema=False)
+@route("/ui/{name:path}", http_method=_METHODS, opt=_FOR_ALL, include_in_schema=False)
 async def read_asset(request: Asked, name: FromPath[str]) -> Response[bytes]:
-    """What the page is made of: asked for each time, and sent when it has changed."""
+    """What the page is made of, by its path: asked for each time, and sent when it has changed."""
+    name = name.removeprefix("/")
     if name == PAGE or name not in _files():
         raise NotFoundException
     return _answer(request, name, "no-cache")
@@ -67,8 +68,9 @@ def _headers(request: Asked) -> dict[str, str]:
 
 @cache
 def _files() -> dict[str, _File]:
-    """All there are, by name: a request opens no path that it names."""
-    return {path.name: _read(path) for path in _STATIC.iterdir() if path.suffix in _MEDIA_TYPES}
+    """All there are, by their path below `static`: a request opens no path that it names."""
+    found = (path for path in _STATIC.rglob("*") if path.suffix in _MEDIA_TYPES)
+    return {path.relative_to(_STATIC).as_posix(): _read(path) for path in found}
 
 
 def _read(path: Path) -> _File:

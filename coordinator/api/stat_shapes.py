@@ -1,4 +1,4 @@
-"""The shapes of what `/stat` and `/dead` answer: only described here, as in `api/answer_shapes.py`."""
+"""The shapes of what is told of all jobs together, as `answer_shapes` has those of single things."""
 
 import msgspec
 

@@ -1,0 +1,167 @@
+// Where the functions are, how they fare, and whether they answer.
+
+import { post, put, read, remove } from "../core/api.js";
+import { count, duration, errorLine, exact } from "../core/format.js";
+import { useLoad, useTitle } from "../core/hooks.js";
+import { can } from "../core/session.js";
+import { useQueues, useWorkers } from "../core/shared.js";
+import { html, useState } from "../core/view.js";
+import { Badge, Button, Empty, Loaded, Meter, PageHead, Time } from "../parts/bits.js";
+import { confirm, open } from "../parts/dialogs.js";
+import { SelectField, TextField } from "../parts/fields.js";
+import { Table } from "../parts/table.js";
+import { attempt, toast } from "../parts/toasts.js";
+
+const STAT_EVERY_MS = 5000;
+
+const pathOf = (name) => `/worker/${name.split("/").map(encodeURIComponent).join("/")}`;
+
+export function Workers() {
+  const workers = useWorkers();
+  const queues = useQueues();
+  const stat = useLoad((signal) => read("/stat", { minutes: 60 }, signal), [], { everyMs: STAT_EVERY_MS });
+  useTitle("Workers");
+  const add = async () => {
+    const body = await open({ title: "Register a worker", body: (close) => html`<${WorkerForm} onClose=${close} />` });
+    if (body && (await attempt(() => put(pathOf(body.name), body.settings), `${body.name} is registered.`))) {
+      workers.reload();
+    }
+  };
+  return html`
+    <${PageHead} title="Workers">${can("admin") && html`<${Button} icon="plus" onClick=${add}>Register</${Button}>`}</${PageHead}>
+    <${Loaded} of=${workers}>
+      ${(items) => {
+        const rows = rowsOf(items, stat.data, queues.data ?? []);
+        return rows.length
+          ? html`<${Table} label="Workers" columns=${columnsOf(workers.reload)} rows=${rows} keyOf=${({ name }) => name} />`
+          : html`
+              <${Empty} icon="workers" title="No worker is registered">
+                <p>Tell the coordinator where your functions are: one URL for all (<code>*</code>), or one for each.</p>
+                ${can("admin") && html`<${Button} kind="primary" icon="plus" onClick=${add}>Register</${Button}>`}
+              </${Empty}>
+            `;
+      }}
+    </${Loaded}>
+  `;
+}
+
+/** Registered workers, and names that have been called lately and are served by the entry point. */
+function rowsOf(items, stat, queues) {
+  const circuits = queues.flatMap((queue) => queue.circuits.map((circuit) => ({ ...circuit, queue: queue.name })));
+  const called = stat?.workers ?? [];
+  const names = new Set([...items.map(({ name }) => name), ...called.map(({ name }) => name)]);
+  return [...names].sort().map((name) => ({
+    name,
+    worker: items.find((one) => one.name === name),
+    stat: called.find((one) => one.name === name),
+    circuits: circuits.filter((circuit) => circuit.worker === name),
+  }));
+}
+
+function columnsOf(onDone) {
+  const columns = [
+    {
+      name: "Worker",
+      kind: "main",
+      cell: ({ name, worker }) => html`
+        <b>${name}</b>
+        <span class="under faint">${worker ? worker.url : "served by the entry point"}</span>
+      `,
+    },
+    {
+      name: "Last hour",
+      kind: "wide",
+      cell: ({ stat }) => {
+        const calls = stat ? stat.succeeded + stat.failed : 0;
+        return calls
+          ? html`<div class="tokens"><${Meter} percent=${(100 * stat.succeeded) / calls} label="Attempts that succeeded" tone=${stat.failed * 10 > calls ? "bad" : "good"} /><span>${((100 * stat.succeeded) / calls).toFixed(1)} %</span></div><span class="under faint">${count(calls)} calls</span>`
+          : html`<span class="faint">no calls</span>`;
+      },
+    },
+    { name: "Takes", kind: "number", cell: ({ stat }) => (stat?.runP50Ms === null || !stat ? html`<span class="faint">–</span>` : html`${duration(stat.runP50Ms)}<span class="under faint">95 %: ${duration(stat.runP95Ms)}</span>`) },
+    {
+      name: "Circuit",
+      cell: ({ circuits }) =>
+        circuits.length
+          ? circuits.map((one) =>
+              one.openUntil
+                ? html`<${Badge} key=${one.queue} state="dead">open</${Badge}> <span class="faint">in ${one.queue}, tried again <${Time} at=${one.openUntil} /></span>`
+                : html`<${Badge} key=${one.queue} state="retrying">${one.failures} failures</${Badge}> <span class="faint">in ${one.queue}</span>`,
+            )
+          : html`<span class="faint">closed</span>`,
+    },
+    { name: "Settings", kind: "note", cell: ({ worker }) => html`<span class="faint">${worker ? settingsOf(worker) : ""}</span>` },
+  ];
+  if (can("manage")) {
+    columns.push({ name: "", kind: "end", cell: (row) => html`<${Acts} row=${row} onDone=${onDone} />` });
+  }
+  return columns;
+}
+
+function settingsOf(worker) {
+  return [
+    worker.ack === "response" && "no receipts",
+    worker.timeoutMs && `time-out ${duration(worker.timeoutMs)}`,
+    worker.queue && `queue ${worker.queue}`,
+    worker.secret && "signed",
+    worker.auth && worker.auth.type,
+    worker.batch && `${worker.batch.size} in a call`,
+    worker.unreadable && "unreadable here",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function Acts({ row: { name, worker }, onDone }) {
+  const [answer, setAnswer] = useState(null);
+  const [isBusy, setBusy] = useState(false);
+  const ping = async () => {
+    setBusy(true);
+    try {
+      setAnswer(await post(`${pathOf(name)}/ping`));
+    } catch (problem) {
+      toast(problem.message, { isProblem: true });
+    }
+    setBusy(false);
+  };
+  const forget = async () => {
+    const text = "Jobs for it fail, or go to the entry point, until it is registered again.";
+    if ((await confirm({ title: `Delete the worker ${name}?`, text, action: "Delete" })) && (await attempt(() => remove(pathOf(name)), `${name} is deleted.`))) {
+      onDone();
+    }
+  };
+  return html`
+    <span class="row-acts">
+      <${Button} kind="small" icon="bolt" disabled=${isBusy} onClick=${ping}>${isBusy ? "Asking…" : "Ping"}</${Button}>
+      ${can("admin") && worker && html`<${Button} kind="small bare" icon="trash" label=${`Delete ${name}`} onClick=${forget} />`}
+    </span>
+    ${answer && html`<p class="ping" role="status"><${Badge} state=${answer.ok ? "succeeded" : "dead"}>${answer.ok ? "answers" : "does not answer well"}</${Badge}> ${wordsOf(answer)}</p>`}
+  `;
+}
+
+function wordsOf({ httpStatus, durationMs, sdk, error, note }) {
+  return [httpStatus && `HTTP ${httpStatus}`, `in ${duration(durationMs)}`, sdk, error && errorLine(error), note].filter(Boolean).join(", ");
+}
+
+function WorkerForm({ onClose }) {
+  const [fields, setFields] = useState({ name: "", url: "", ack: "receipt", timeout: exact(900_000), secret: "" });
+  const set = (name) => (value) => setFields({ ...fields, [name]: value });
+  const submit = (event) => {
+    event.preventDefault();
+    const { name, url, ack, timeout, secret } = fields;
+    onClose({ name: name.trim(), settings: { url: url.trim(), ack, timeout: timeout.trim() || null, secret: secret.trim() || null } });
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      <${TextField} label="Name" hint="* is for all that have none of their own" value=${fields.name} onChange=${set("name")} required />
+      <${TextField} label="URL" type="url" value=${fields.url} onChange=${set("url")} required />
+      <${SelectField} label="A job is done when" value=${fields.ack} onChange=${set("ack")} choices=${[["receipt", "a receipt says so"], ["response", "the call is answered 2xx"]]} />
+      <${TextField} label="Time-out" hint="30s, 15m" value=${fields.timeout} onChange=${set("timeout")} />
+      <${TextField} label="Secret" hint="env:NAME, or whsec_…" value=${fields.secret} onChange=${set("secret")} isWide=${true} />
+      <footer class="dialog-foot is-wide">
+        <${Button} onClick=${() => onClose(null)}>Leave it</${Button}>
+        <button class="button primary" type="submit"><span>Register</span></button>
+      </footer>
+    </form>
+  `;
+}

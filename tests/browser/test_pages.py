@@ -1,0 +1,299 @@
+"""The other pages of the dashboard, and what holds for all: who may what, keys, phones, and no barriers."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from tests.browser.conftest import ADMIN, Watched
+from tests.browser.shop import Shop, open_shop
+from tests.browser.test_jobs import at, row, signed_in
+
+AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LISTS = ("overview", "jobs", "queues", "schedules", "workers", "dead", "tokens", "audit", "new", "session")
+CHANGING = ("Pause", "Resume", "Retry", "Delete", "Cancel", "Edit", "Trigger", "Ping", "Purge", "Replay", "Reset")
+PHONE: ViewportSize = {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """A shop with something of every kind."""
+    with open_shop(tmp_path_factory.mktemp("shop") / "data") as opened:
+        _furnish(opened)
+        yield opened
+
+
+def _furnish(shop: Shop) -> None:
+    shop.ask("PUT", "/queue/mail", {"perKey": {"concurrency": 1, "rate": {"limit": 10}}})
+    shop.ask("PUT", "/schedule/nightly", {"worker": "hello", "queue": "reports", "cron": "30 2 * * *"})
+    shop.ask("POST", "/queue/still/pause")
+    for _ in range(3):
+        shop.job("hello", queue="still", key="shop <1>")
+    shop.ended(shop.job("hello", queue="mail", args={"deep": [{"list": [1, 2, {"a": None}]}]}))
+    for order in (17, 18):
+        shop.ended(shop.job("charge", queue="till", args={"order": order}))
+
+
+@pytest.fixture
+def page(watched: Watched, shop: Shop) -> Page:
+    """Signed in as the administrator."""
+    return signed_in(watched.page, shop, ADMIN, "queues")
+
+
+def test_a_queue_is_paused_with_a_way_back_and_its_limits_are_set(page: Page, shop: Shop):
+    row(page, "mail").get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("mail is paused")).to_be_visible()
+    expect(row(page, "mail").get_by_text("paused", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(row(page, "mail").get_by_text("paused", exact=True)).to_have_count(0)
+
+    page.get_by_role("link", name="mail", exact=True).click()
+    page.get_by_role("button", name="Edit limits").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Run at a time").first.fill("7")
+    dialog.get_by_label("Time-out, if a job names none").fill("a while")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.get_by_text("timeout").first).to_be_visible()
+    assert shop.ask("GET", "/queue/mail")["concurrency"] is None
+
+    page.get_by_role("button", name="Edit limits").click()
+    dialog.get_by_label("Run at a time").first.fill("7")
+    page.get_by_role("button", name="Set", exact=True).click()
+    expect(page.get_by_text("0 of 7 run")).to_be_visible()
+    # A queue is set as a whole: what was not touched has stayed.
+    queue = shop.ask("GET", "/queue/mail")
+    assert (queue["concurrency"], queue["perKey"]["concurrency"], queue["perKey"]["rate"]["limit"]) == (7, 1, 10)
+
+
+def test_a_key_is_paused_looked_at_and_set_free(page: Page, shop: Shop):
+    at(page, shop, "queues/still")
+    keys = page.get_by_role("table", name="Keys")
+    expect(keys).to_contain_text("shop <1>")
+    keys.get_by_role("button", name="Pause").click()
+    expect(keys.get_by_text("paused", exact=True)).to_be_visible()
+    page.get_by_label("Look at a key").fill("shop <1>")
+    page.get_by_role("button", name="Look", exact=True).click()
+    expect(page.get_by_text("0 running, 3 waiting")).to_be_visible()
+
+    keys.get_by_role("button", name="Resume").click()
+    expect(keys.get_by_text("paused", exact=True)).to_have_count(0)
+    keys.get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("shop <1> is free")).to_be_visible()
+
+
+def test_a_schedule_is_triggered_paused_and_changed(page: Page, shop: Shop):
+    at(page, shop, "schedules")
+    row(page, "nightly").get_by_role("button", name="Trigger").click()
+    expect(row(page, "nightly").get_by_role("link", name="succeeded").first).to_be_visible()
+
+    page.get_by_role("link", name="nightly", exact=True).click()
+    expect(page.get_by_role("cell", name="02:30:00").first).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("It does not fire.")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("cell", name="02:30:00").first).to_be_visible()
+
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("dialog").get_by_label("Cron").fill("15 4 * * *")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("cell", name="04:15:00").first).to_be_visible()
+    assert shop.ask("GET", "/schedule/nightly")["cron"] == "15 4 * * *"
+
+    shop.ask("PUT", "/schedule/short-lived", {"worker": "hello", "every": "1h"})
+    at(page, shop, "schedules")
+    page.get_by_role("link", name="short-lived", exact=True).click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("link", name="nightly", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="short-lived", exact=True)).to_have_count(0)
+
+
+def test_a_worker_answers_a_ping_and_tells_how_it_fares(page: Page, shop: Shop):
+    at(page, shop, "workers")
+    charge = row(page, "charge")
+    charge.get_by_role("button", name="Ping").click()
+
+    expect(charge.get_by_role("status")).to_contain_text("answers")
+    expect(charge.get_by_role("status")).to_contain_text("tests 1")
+    expect(charge).to_contain_text("0.0 %")
+
+
+def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop):
+    at(page, shop, "overview")
+
+    expect(page.get_by_role("link", name="Dead 2")).to_be_visible()
+    for name in ("Jobs done a minute", "Latency", "Failed attempts a minute"):
+        plot = page.get_by_role("img", name=name)
+        expect(plot.locator("canvas")).to_be_visible()
+    expect(page.get_by_role("table", name="Queues")).to_contain_text("till")
+    expect(page.get_by_role("table", name="Replicas").locator("tbody tr")).to_have_count(1)
+    page.get_by_label("Queue", exact=True).select_option("till")
+    assert page.url.endswith("#/overview?queue=till")
+    expect(page.get_by_role("link", name="Done 0")).to_be_visible()
+
+
+def test_dead_jobs_stand_together_by_their_error_and_are_replayed(page: Page, shop: Shop):
+    for order in (1, 2, 3):
+        shop.ended(shop.job("charge", queue="counter", args={"order": order}))
+    at(page, shop, "dead?queue=counter")
+    group = page.get_by_role("listitem").filter(has_text="CardDeclined")
+    expect(group).to_have_count(1)
+    expect(group.get_by_role("link", name="3 dead jobs")).to_be_visible()
+
+    group.get_by_role("button", name="Replay", exact=True).click()
+    page.get_by_role("button", name="Retry 3 jobs").click()
+    expect(page.get_by_text("3 jobs tried anew.")).to_be_visible()
+    shop.until(lambda: sum(call["queue"] == "counter" for call in shop.calls) == 6)
+
+    expect(group.get_by_role("link", name="3 dead jobs")).to_be_visible()
+    group.get_by_role("button", name="Replay one edited").click()
+    page.get_by_role("dialog").get_by_label("Arguments").fill('{"ok": true}')
+    page.get_by_role("button", name="Replay", exact=True).last.click()
+    expect(page.get_by_role("group", name="result")).to_be_visible()
+
+    at(page, shop, "dead?queue=counter")
+    group.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete 2 jobs").click()
+    expect(page.get_by_text("No job is dead")).to_be_visible()
+
+
+def test_a_token_is_made_shown_once_and_revoked(page: Page, shop: Shop):
+    at(page, shop, "tokens")
+    page.get_by_role("button", name="New token").click()
+    page.get_by_label("Name").fill("the <i>new</i> one")
+    page.get_by_role("button", name="Make it").click()
+    text = page.locator(".told code").inner_text()
+    assert [one["name"] for one in shop.ask("GET", "/queue", token=text)["items"]]
+    page.get_by_role("button", name="I have it").click()
+    expect(page.get_by_text(text)).to_have_count(0)
+
+    row(page, "the <i>new</i> one").get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(row(page, "the <i>new</i> one")).to_have_count(0)
+    at(page, shop, "audit")
+    expect(page.get_by_role("table")).to_contain_text("revoke token")
+
+
+def test_who_may_only_read_sees_no_buttons_that_change(watched: Watched, shop: Shop):
+    page = signed_in(watched.page, shop, shop.token("reader", "read"), "queues")
+    dead = shop.ask("GET", "/job?state=dead&limit=1")["items"][0]
+    schedule = shop.ask("GET", "/schedule/nightly")
+    for where in (*("overview", "queues", "queues/still", "schedules", "workers", "dead"), f"jobs/{dead['id']}",
+                  f"schedules/{schedule['id']}", "jobs?state=dead"):  # fmt: skip
+        at(page, shop, where)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        for name in CHANGING:
+            expect(page.get_by_role("button", name=re.compile(rf"^{name}\b"))).to_have_count(0)
+        expect(page.get_by_role("link", name="New job")).to_have_count(0)
+        expect(page.get_by_role("checkbox")).to_have_count(0)
+    expect(page.get_by_role("link", name="Tokens")).to_have_count(0)
+    refused = [line for line in watched.refused if not line.startswith("401")]
+    assert refused == []
+
+
+def test_a_token_for_some_queues_sees_only_these(watched: Watched, shop: Shop):
+    page = signed_in(watched.page, shop, shop.token("till only", "read", "manage", queues=["till"]), "queues")
+    expect(page.get_by_role("link", name="till", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="mail", exact=True)).to_have_count(0)
+
+    for where in ("jobs", "overview", "dead", "schedules", "queues/till"):
+        at(page, shop, where)
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+    at(page, shop, "jobs")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    assert [line for line in watched.refused if not line.startswith("401")] == []
+
+
+def test_keys_lead_from_page_to_page_and_tell_what_they_do(page: Page, shop: Shop):
+    for key, title in (("j", "Jobs"), ("q", "Queues"), ("s", "Schedules"), ("w", "Workers"), ("d", "Dead letters")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+    at(page, shop, "queues")
+    expect(page.locator("tbody tr").first).to_be_visible()
+    first = page.locator("tbody tr").first.locator("a").first.inner_text()
+    page.locator("h1").click()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("tbody tr").nth(1).locator("a").first).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name=first, exact=True)).to_be_visible()
+
+
+def test_a_chosen_colour_is_kept_over_that_of_the_system(page: Page):
+    def is_dark() -> bool:
+        found: str = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return found == "rgb(12, 13, 16)"
+
+    assert not is_dark()
+    page.get_by_role("button", name="Dark").click()
+    assert is_dark()
+    page.reload()
+    expect(page.locator("main h1")).to_be_visible()
+    assert is_dark()
+    page.get_by_role("button", name="As the system").click()
+    assert not is_dark()
+
+
+def places(shop: Shop) -> list[str]:
+    """Each page there is."""
+    jobs = {state: shop.ask("GET", f"/job?state={state}&limit=1")["items"][0]["id"] for state in ("dead", "queued")}
+    schedule = shop.ask("GET", "/schedule/nightly")["id"]
+    return [*LISTS, *(f"jobs/{one}" for one in jobs.values()), f"schedules/{schedule}", "queues/still", "jobs/none"]
+
+
+def test_nothing_is_wider_than_a_phone(page: Page, shop: Shop):
+    page.set_viewport_size(PHONE)
+    for where in places(shop):
+        at(page, shop, where)
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], where
+    page.get_by_role("button", name="Menu").click()
+    page.get_by_role("link", name="Workers").click()
+    expect(page.get_by_role("heading", name="Workers")).to_be_visible()
+    expect(page.get_by_role("link", name="Schedules")).to_be_hidden()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed: npm ci --prefix tests/browser")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_barrier_that_a_machine_finds(browser: Browser, shop: Shop, scheme: Literal["light", "dark"]):
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+    page = signed_in(context.new_page(), shop, ADMIN, "overview")
+    for where in places(shop):
+        at(page, shop, where)
+        expect(page.get_by_role("status", name="Loading")).to_have_count(0)
+        assert barriers(page) == [], where
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert barriers(page) == [], "help"
+    page.keyboard.press("Escape")
+    at(page, shop, "queues/mail")
+    page.get_by_role("button", name="Edit limits").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert barriers(page) == [], "limits"
+    context.close()
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds, each with where it is."""
+    if not page.evaluate("'axe' in window"):
+        page.add_script_tag(path=AXE)
+    found: dict[str, Any] = page.evaluate("tags => axe.run({ runOnly: tags })", AXE_TAGS)
+    return [
+        f"{one['id']}: {json.dumps([[node['target'], node['failureSummary']] for node in one['nodes'][:4]])}"
+        for one in found["violations"]
+    ]
