@@ -81,6 +81,28 @@ def test_a_person_reads_a_short_line():
     assert line[8:] == " warning  claiming failed (shard=3, error=redis_unavailable)"
 
 
+def test_a_person_sees_the_level_in_colour_and_no_event():
+    coloured = TerminalLines(is_coloured=True)
+
+    assert coloured.format(record("it is back", event="store.back"))[8:] == " \x1b[33mwarning \x1b[0m it is back"
+    assert "\x1b" not in TerminalLines().format(record("it is back"))
+
+
+@pytest.mark.parametrize(("environment", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_is_coloured_unless_its_owner_forbids_it(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, is_coloured: bool
+):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "stderr", written := Terminal())
+
+    set_up_logging("info")
+    logging.getLogger("coordinator.x").warning("careful")
+
+    assert ("\x1b[33m" in written.getvalue()) == is_coloured
+
+
 def test_a_person_reads_the_traceback_below():
     line, *below = TerminalLines().format(failed()).splitlines()
 

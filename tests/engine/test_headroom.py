@@ -47,7 +47,8 @@ async def test_it_is_told_once_and_again_when_there_is_room(caplog):
     await headroom.look()
 
     headroom.check(0)
-    assert [line.split(":")[0] for line in caplog.messages] == ["Redis is nearly full", "Redis has room again"]
+    told = [record.event for record in caplog.records]
+    assert told == ["store.full", "store.away", "store.back", "store.roomy"]
 
 
 async def test_a_full_server_is_seen_soon_and_what_runs_ends(start_replica, function, eventually, real_server):
