@@ -57,7 +57,7 @@ async def ask(port: int, redis_us: Callable[[Callable[[], Awaitable[None]]], Awa
     took: list[float] = []
 
     async def ask_all() -> None:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client:
             for _ in range(ASKED):
                 began = time.perf_counter()
                 answer = await client.get("/stat")

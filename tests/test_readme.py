@@ -278,6 +278,17 @@ async def test_the_command_line_does_what_readme_says(shell, tmp_path, monkeypat
     assert "made 0 jobs" in await shell.run(taken)
 
 
+async def test_what_happens_is_seen_as_readme_says(shell):
+    stat, dead, event = lines_of("watch")
+    shell.job = (await shell.json(lines_of("calls")[0]))["id"]
+    await shell.until("running")
+
+    assert sum((await shell.json(stat))["series"]["started"]) == 1
+    assert await shell.json(dead) == {"groups": [], "looked": 0, "isTruncated": False}
+    # It is cut off by its time, which curl calls an error.
+    assert "event: hello\n" in await shell.run(event.replace("curl -N", "curl -sN").partition("   #")[0] + " || true")
+
+
 async def test_redis_cli_shows_what_readme_says(shell):
     if shutil.which("redis-cli") is None:
         pytest.skip("redis-cli is not installed")
@@ -288,8 +299,8 @@ async def test_redis_cli_shows_what_readme_says(shell):
     await shell.json(lines_of("calls")[3])
     await shell.run(lines_of("calls")[2].replace('"delay"', '"tags": ["night"], "delay"'))
     outputs = [await shell.run(command) for command in lines_of("redis")]
-    assert len(outputs) == 12
-    job, attempts, lanes, waiting, _running, _dead, queue, wheel, inner, tagged, schedules, replicas = outputs
+    assert len(outputs) == 13
+    job, attempts, lanes, waiting, _running, _dead, queue, wheel, inner, tagged, schedules, _counted, replicas = outputs
     assert "state\nwaiting" in job
     assert '"worker":"send-email"' in job
     assert '"outcome":"failure"' in attempts

@@ -1,8 +1,12 @@
 """`/job/bulk` and `/queue/:name/purge`: one act on all jobs that a filter finds."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
+import msgspec
 from litestar import Response, post
 from litestar.params import FromPath, RawBody
 from msgspec import UNSET, Meta, UnsetType
@@ -13,34 +17,44 @@ from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import DryRunQuery, EditBody, FilterBody, edited_spec, new_start_of, selection_of
 from coordinator.api.listing import named, read_page
 from coordinator.api.permissions import hold_to_chosen
+from coordinator.api.problems import problem_in_stream
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import Body, decode, decode_query
+from coordinator.api.streaming import Chunks, Streamed
 from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
-from coordinator.engine.bulk import STATES, WAITING, Action, BulkDone, act_on_all
+from coordinator.engine.bulk import STATES, WAITING, Act, Action, BulkDone, Pages, act_by_pages, act_on_all
 from coordinator.engine.replica import Replica
-from coordinator.errors import Invalid
+from coordinator.errors import Invalid, StoreUnavailable
 from coordinator.store.jobs import Change
 
-LIMIT = 10_000
+LIMIT, STREAM_LIMIT = 10_000, 1_000_000
+
+NDJSON = "application/x-ndjson"
+
+TELL_S = 0.5
+"""Between two lines of progress."""
 
 _DONE = {"cancelled", "requested", "erased", "retried", "due"}
 
 
 class BulkBody(Body):
-    """`POST /job/bulk`. `set` is what a PATCH of one job takes."""
+    """`POST /job/bulk`. `set` is what a PATCH of one job takes; more than 10000 are only done in a stream."""
 
     action: Action
     filter: FilterBody | UnsetType = UNSET
     all: bool = False
     set: EditBody | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=LIMIT)] = LIMIT
+    limit: Annotated[int, Meta(ge=1, le=STREAM_LIMIT)] | None = None
     dry_run: bool = False
 
 
 @post("/job/bulk", status_code=200)
 async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
-    """Retry, cancel, delete, run or edit all jobs that a filter finds; `dryRun` only counts them."""
+    """Retry, cancel, delete, run or edit all jobs that a filter finds; `dryRun` only counts them.
+
+    Who accepts `application/x-ndjson` is told how far it is, line by line, and has no limit of time.
+    """
     is_dry = decode_query(request.query_params, DryRunQuery).dry_run
     asked = decode(body, BulkBody)
     asked.dry_run |= is_dry
@@ -50,7 +64,12 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     hold_to_chosen(grant_of(request), chosen.queue, "filter.queue")
     replica = replica_of(request)
     act = _act_of(replica, asked)
+    streams = NDJSON in request.headers.get("accept", "")
+    if not streams and (asked.limit or 0) > LIMIT:
+        raise Invalid("limit", f"is {LIMIT} at the most, or with the header Accept: {NDJSON} {STREAM_LIMIT}")
     meant = await named(replica.store, chosen)
+    if streams:
+        return Streamed(_progress(request, _steps(replica, meant, act, asked)), NDJSON)
     done = await _act(replica, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
     return json_response(_bulk_answer(done))
 
@@ -64,17 +83,65 @@ async def purge_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
     return json_response(_bulk_answer(await _act(replica, chosen, _changer(replica, "delete"), asked)))
 
 
-async def _act(
-    replica: Replica, chosen: Selection, act: Callable[[list[Job]], Awaitable[int]], asked: BulkBody
-) -> BulkDone:
+async def _act(replica: Replica, chosen: Selection, act: Act, asked: BulkBody) -> BulkDone:
+    return await act_on_all(_pages(replica, chosen), *_asked(chosen, act, asked), asked.limit or LIMIT)
+
+
+async def _steps(
+    replica: Replica, chosen: Selection | None, act: Act, asked: BulkBody
+) -> AsyncGenerator[BulkDone, None]:
+    """How far it is, again and again. Raises `StoreUnavailable` when the replica stops."""
+    if chosen is None:
+        yield BulkDone(0, 0, is_all=True)
+        return
+    meant = _asked(chosen, act, asked)
+    async with contextlib.aclosing(act_by_pages(_pages(replica, chosen), *meant, asked.limit or STREAM_LIMIT)) as steps:
+        async for done in steps:
+            yield done
+            if replica.is_stopping:
+                raise StoreUnavailable("stopping", "This replica is stopping; ask another for the rest.")
+
+
+def _pages(replica: Replica, chosen: Selection) -> Pages:
     async def pages(state: State | None, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
         return await read_page(replica.store, replace(chosen, state=state), limit, cursor)
 
+    return pages
+
+
+def _asked(chosen: Selection, act: Act, asked: BulkBody) -> tuple[Act, tuple[State, ...]]:
     async def count_only(_: list[Job]) -> int:
         return 0
 
     states = STATES[asked.action] if chosen.state is None else (chosen.state,)
-    return await act_on_all(pages, count_only if asked.dry_run else act, states, asked.limit)
+    return count_only if asked.dry_run else act, states
+
+
+async def _progress(request: Request, steps: AsyncGenerator[BulkDone, None]) -> Chunks:
+    """Lines of JSON. The page in hand is done to its end, also when nobody is there any more to be told."""
+    done, told_at = BulkDone(0, 0, is_all=False), 0.0
+    step: asyncio.Future[BulkDone] | None = None
+    try:
+        while True:
+            step = step or asyncio.ensure_future(anext(steps))
+            await asyncio.wait({step}, timeout=TELL_S)
+            if step.done():
+                done, step = step.result(), None
+            if time.monotonic() - told_at >= TELL_S:
+                told_at = time.monotonic()
+                yield _line({"matched": done.matched, "done": done.done})
+    except StopAsyncIteration:
+        yield _line(_bulk_answer(done))
+    except Exception as error:  # noqa: BLE001 - the status is sent, so that any error has to be told in the stream
+        yield _line({"problem": problem_in_stream(request, error)})
+    finally:
+        if step is not None:
+            await asyncio.gather(step, return_exceptions=True)
+        await steps.aclose()
+
+
+def _line(told: dict[str, object]) -> bytes:
+    return msgspec.json.encode(told) + b"\n"
 
 
 async def cancel_runs(replica: Replica, schedule_id: str) -> int:
@@ -90,7 +157,7 @@ async def cancel_runs(replica: Replica, schedule_id: str) -> int:
     return done
 
 
-def _act_of(replica: Replica, asked: BulkBody) -> Callable[[list[Job]], Awaitable[int]]:
+def _act_of(replica: Replica, asked: BulkBody) -> Act:
     if asked.action == "edit":
         if isinstance(asked.set, UnsetType):
             raise Invalid("set", 'is needed with the action edit, e.g. {"priority": 1}')
@@ -100,7 +167,7 @@ def _act_of(replica: Replica, asked: BulkBody) -> Callable[[list[Job]], Awaitabl
     return _changer(replica, asked.action)
 
 
-def _changer(replica: Replica, verb: Change) -> Callable[[list[Job]], Awaitable[int]]:
+def _changer(replica: Replica, verb: Change) -> Act:
     async def change(jobs: list[Job]) -> int:
         store, done = replica.store.jobs, 0
         for shard, ids in store.by_shard(job.id for job in jobs).items():
@@ -113,7 +180,7 @@ def _changer(replica: Replica, verb: Change) -> Callable[[list[Job]], Awaitable[
     return change
 
 
-def _editor(replica: Replica, changes: EditBody) -> Callable[[list[Job]], Awaitable[int]]:
+def _editor(replica: Replica, changes: EditBody) -> Act:
     run_at, delay_ms = new_start_of(changes)
 
     async def edit(jobs: list[Job]) -> int:

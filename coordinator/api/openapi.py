@@ -148,4 +148,5 @@ def _answer(status: int, told: Operation, schemas: _Schemas) -> Document:
         content = {media_type: {"schema": {"type": "string"}} for media_type in told.media_types}
     else:
         content = {"application/json": {"schema": schemas.of(told.answers[status])}}
+        content |= {told.lines: {"schema": {"type": "string"}}} if told.lines else {}
     return {"description": "Done.", "content": content}

@@ -13,7 +13,6 @@ from coordinator.api.answer_shapes import (
     AuditPage,
     BatchShape,
     BulkShape,
-    DeadShape,
     HealthShape,
     JobPage,
     KeyPage,
@@ -29,7 +28,6 @@ from coordinator.api.answer_shapes import (
     ReceiptList,
     RosterShape,
     SchedulePage,
-    StatShape,
     SyncShape,
     TokenList,
     WorkerList,
@@ -45,7 +43,7 @@ from coordinator.api.answers import (
     ScheduleAnswer,
 )
 from coordinator.api.batches import BatchBody
-from coordinator.api.bulk import BulkBody
+from coordinator.api.bulk import NDJSON, BulkBody
 from coordinator.api.dead import DeadQuery
 from coordinator.api.event_query import EventQuery
 from coordinator.api.job_bodies import (
@@ -65,6 +63,7 @@ from coordinator.api.rule_bodies import PreviewBody
 from coordinator.api.schedule_bodies import PatchBody
 from coordinator.api.schedules import DeleteQuery
 from coordinator.api.session_bodies import SessionAnswer, SessionBody
+from coordinator.api.stat_shapes import DeadShape, StatShape
 from coordinator.api.stats import StatQuery
 from coordinator.api.sync import SyncBody
 from coordinator.api.tokens import TokenBody
@@ -124,7 +123,8 @@ class Operation:
     `body_of_schedule` is what the body is where a schedule's id stands in a job's place, if that is another.
     `path` is how callers see one that the router knows only the beginning of, `words` what its last part may be.
     With `takes_key` a request may be named by `Idempotency-Key`; an answer of the status `replays` may be of before.
-    `media_types` are those of an answer that is text, and no JSON.
+    `media_types` are those of an answer that is text, and no JSON; `lines` that of one which comes line by line, for
+    those who ask for it.
     """
 
     answers: dict[int, Sequence[Shape]]
@@ -136,6 +136,7 @@ class Operation:
     path: str | None = None
     words: Sequence[str] = ()
     media_types: Sequence[str] = ()
+    lines: str | None = None
     takes_key: bool = False
     replays: int | None = None
 
@@ -163,7 +164,13 @@ OPERATIONS = {
     ),
     "read_batch": Operation({200: [BatchShape]}, refuses=(404, 503)),
     "cancel_batch": Operation({200: [BatchShape]}, refuses=(404, 415, 503)),
-    "act_in_bulk": Operation({200: [BulkShape]}, body=BulkBody, query=DryRunQuery, refuses=(400, 413, 415, 422, 503)),
+    "act_in_bulk": Operation(
+        {200: [BulkShape]},
+        body=BulkBody,
+        query=DryRunQuery,
+        refuses=(400, 413, 415, 422, 503),
+        lines=NDJSON,
+    ),
     "purge_queue": Operation({200: [BulkShape]}, refuses=(415, 422, 503)),
     "list_jobs": Operation({200: [JobPage]}, query=ListQuery, refuses=(422, 503)),
     "read_job": Operation({200: [JobAnswer, ScheduleAnswer]}, query=WaitQuery, refuses=(404, 422, 503)),

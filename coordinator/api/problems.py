@@ -13,6 +13,12 @@ from coordinator.errors import RateLimited, Refusal, StoreUnavailable, TooLarge,
 
 log = logging.getLogger(__name__)
 
+_FAULT: dict[str, object] = {
+    "title": "Internal error",
+    "status": 500,
+    "code": "internal_error",
+    "detail": "This is a fault of the coordinator; its log has the details.",
+}
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 
 
@@ -26,8 +32,7 @@ def refuse(_: Request, refusal: Refusal) -> Response[bytes]:
         headers |= {f"RateLimit-{name}": str(value) for name, value in told.items()}
     if isinstance(refusal, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"title": refusal.title, "status": refusal.status, "code": refusal.code, "detail": refusal.detail}
-    return _problem(refusal.status, body | refusal.extra, headers)
+    return _problem(refusal.status, _told(refusal), headers)
 
 
 def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
@@ -54,13 +59,20 @@ def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
 def fail(request: Request, error: Exception) -> Response[bytes]:
     """A fault of ours: logged in full, told in brief."""
     log.error("%s %s failed by a fault of ours", request.method, request.url.path, exc_info=error)
-    body = {
-        "title": "Internal error",
-        "status": 500,
-        "code": "internal_error",
-        "detail": "This is a fault of the coordinator; its log has the details.",
-    }
-    return _problem(500, body, {})
+    return _problem(500, _FAULT, {})
+
+
+def problem_in_stream(request: Request, error: Exception) -> dict[str, object]:
+    """What is told of an error where the answer has begun, and its status can be no other any more."""
+    if isinstance(error, Refusal):
+        return {"type": "about:blank"} | _told(error)
+    log.error("%s %s failed by a fault of ours, half-way", request.method, request.url.path, exc_info=error)
+    return {"type": "about:blank"} | _FAULT
+
+
+def _told(refusal: Refusal) -> dict[str, object]:
+    body = {"title": refusal.title, "status": refusal.status, "code": refusal.code, "detail": refusal.detail}
+    return body | refusal.extra
 
 
 def _problem(status: int, body: dict[str, object], headers: dict[str, str]) -> Response[bytes]:

@@ -1,7 +1,7 @@
 """What is done to many jobs at once: found page by page, changed by the script that changes one."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,9 @@ STATES: dict[Action, tuple[State, ...]] = {
 PATIENCE_S = 20
 """For one request; what is left is for the next."""
 
+Act = Callable[[list[Job]], Awaitable[int]]
+"""Does it to these jobs, and returns how many it changed."""
+
 Pages = Callable[[State | None, int, str | None], Awaitable[tuple[list[Job], str | None]]]
 """Jobs in a state, at most so many, from a cursor on; and the next cursor."""
 
@@ -36,26 +39,36 @@ class BulkDone:
     is_all: bool
 
 
-async def act_on_all(
-    pages: Pages, act: Callable[[list[Job]], Awaitable[int]], states: tuple[State, ...], limit: int
-) -> BulkDone:
-    """Act on the jobs of these states, page by page. `act` returns how many it changed.
+async def act_on_all(pages: Pages, act: Act, states: tuple[State, ...], limit: int) -> BulkDone:
+    """Act on the jobs of these states, within the time of a request."""
+    ends_at = time.monotonic() + PATIENCE_S
+    done = BulkDone(0, 0, is_all=False)
+    async for so_far in act_by_pages(pages, act, states, limit):
+        done = so_far
+        if time.monotonic() > ends_at:
+            break
+    return done
+
+
+async def act_by_pages(pages: Pages, act: Act, states: tuple[State, ...], limit: int) -> AsyncGenerator[BulkDone, None]:
+    """The same without an end but the limit: how far it is, after each page. `act` returns how many it changed.
 
     What an act has moved may stand on a page to come: no job is acted on twice.
     """
-    ends_at = time.monotonic() + PATIENCE_S
     matched = done = 0
-    met: set[str] = set()
+    # Ids would take twice the room, and a million are allowed: 64 bits of each tell them apart.
+    met: set[int] = set()
     for state in states:
         cursor: str | None = None
         while True:
             page, cursor = await pages(state, min(100, limit - matched), cursor)
-            jobs = [job for job in page if job.id not in met]
-            met.update(job.id for job in jobs)
+            jobs = [job for job in page if hash(job.id) not in met]
+            met.update(hash(job.id) for job in jobs)
             matched += len(jobs)
             done += await act(jobs) if jobs else 0
-            if matched >= limit or time.monotonic() > ends_at:
-                return BulkDone(matched, done, is_all=False)
+            is_last = cursor is None and state == states[-1]
+            yield BulkDone(matched, done, is_all=is_last and matched < limit)
+            if matched >= limit:
+                return
             if cursor is None:
                 break
-    return BulkDone(matched, done, is_all=True)

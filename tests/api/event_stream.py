@@ -15,7 +15,8 @@ LIMIT_S = 15
 class Stream:
     """What the application sends. `status` and `headers` are there when `began` has returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
         self.status = 0
         self.headers: dict[str, str] = {}
         self.last_id = ""
@@ -78,7 +79,7 @@ class Stream:
     async def receive(self) -> dict[str, Any]:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self._body, "more_body": False}
         await self._left.wait()
         return {"type": "http.disconnect"}
 
@@ -109,11 +110,11 @@ class Stream:
 
 @contextlib.asynccontextmanager
 async def streaming(
-    app: Litestar, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET"
+    app: Litestar, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET", body: bytes = b""
 ) -> AsyncIterator[Stream]:
     """Asks for a stream, and leaves it in the end."""
     url = urlsplit(path)
-    given = {"host": "localhost"} | dict(headers or {})
+    given = {"host": "localhost", "content-length": str(len(body))} | dict(headers or {})
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -128,7 +129,7 @@ async def streaming(
         "client": ("127.0.0.1", 5),
         "server": ("localhost", 80),
     }
-    stream = Stream()
+    stream = Stream(body)
     task = asyncio.create_task(stream.run(app, scope))
     try:
         yield await stream.began()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.edges.conftest import Connect
+from tests.edges.conftest import Client, Connect, clients, served
 
 pytestmark = pytest.mark.alone
 
@@ -112,3 +112,31 @@ def test_an_answer_that_nobody_reads_is_given_up(connect: Connect):
     # More answers than all buffers hold; then the server reads no further, and in the end it closes.
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
         client.send(request * 200_000)
+
+
+def listening(connect: Connect) -> Client:
+    """A client that has got its hello."""
+    client = connect().send(b"GET /event HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    raw = b""
+    while b"event: hello" not in raw:
+        part = client.socket.recv(65536)
+        assert part, raw
+        raw += part
+    return client
+
+
+def test_a_stream_in_which_nothing_happens_is_not_cut_off(connect: Connect):
+    client = listening(connect)
+    client.socket.settimeout(3)  # Longer than any time-out of this server.
+
+    with pytest.raises(TimeoutError):
+        client.socket.recv(1)
+
+
+def test_a_stream_ends_with_the_server_and_does_not_hold_it_up(parser: str):
+    with served(parser) as port, clients(port) as connect:
+        client = listening(connect)
+        ended_at = time.monotonic()
+    # It has ended by now: its grace for open connections is half a minute.
+    assert time.monotonic() - ended_at < 15
+    assert client.socket.fileno() == -1
