@@ -23,6 +23,9 @@ _DONE = {
 _SHRINKING = frozenset({"cancel", "retry", "delete"})
 """What they have done, they do not find again: so they can be asked for until nothing is left."""
 
+_MOST = 1_000_000
+"""In one request."""
+
 _NDJSON = "application/x-ndjson"
 
 
@@ -67,14 +70,14 @@ def _many(found: dict[str, Any]) -> str:
 
 
 def _count(client: Coordinator, asked: dict[str, Any], limit: int | None) -> dict[str, Any]:
-    return _stream(client, asked | {"dryRun": True} | ({"limit": limit} if limit else {}), lambda _: None)
+    return _stream(client, asked | {"dryRun": True} | ({"limit": min(limit, _MOST)} if limit else {}), lambda _: None)
 
 
 def _act(client: Coordinator, asked: dict[str, Any], limit: int | None, at: Callable[[int], None]) -> dict[str, Any]:
     """Ask again while there are more, where that comes to an end."""
     matched = done = 0
     while True:
-        left = {"limit": limit - matched} if limit else {}
+        left = {"limit": min(limit - matched, _MOST)} if limit else {}
         before = matched
         told = _stream(client, asked | left, lambda line, before=before: at(before + line["matched"]))  # type: ignore[misc]
         matched, done = matched + told["matched"], done + told["done"]

@@ -7,6 +7,7 @@ made already.
 
 import asyncio
 import json
+import os
 import time
 from argparse import Namespace
 from collections import deque
@@ -161,6 +162,7 @@ class _Import:
     def _note(self) -> None:
         if self._file:
             self._file.flush()
+            os.fsync(self._file.fileno())
             self.at.rejects_size = self._file.tell()
         self._checkpoint.note(self.at.told())
 

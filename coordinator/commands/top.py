@@ -36,10 +36,16 @@ def run(options: Namespace) -> int:
             width = None if sys.stdout.isatty() else 120
             Console(width=width, highlight=False).print(frame(looked, place.url, is_live=False))
             return DONE
-        with _keys(), Live(frame(looked, place.url), screen=True, auto_refresh=False) as live:
-            while not _is_quit(options.interval):
-                looked = _again(client, options, looked)
-                live.update(frame(looked, place.url), refresh=True)
+        live = Live(frame(looked, place.url), screen=True, auto_refresh=False)
+        with _keys():
+            # As a context it would leave the screen behind, where an interrupt comes while it begins.
+            try:
+                live.start(refresh=True)
+                while not _is_quit(options.interval):
+                    looked = _again(client, options, looked)
+                    live.update(frame(looked, place.url), refresh=True)
+            finally:
+                live.stop()
     return DONE
 
 
