@@ -30,7 +30,7 @@ def signed_in(page: Page, shop: Shop, token: str, where: str) -> Page:
     page.goto(f"{shop.url}/ui#/{where}")
     page.get_by_label("API token").fill(token)
     page.keyboard.press("Enter")
-    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator(".frame main h1")).to_be_visible()
     return page
 
 
@@ -207,7 +207,7 @@ def test_ten_thousand_jobs_are_cancelled_by_the_server_with_its_progress(page: P
 
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page.get_by_text("10\u202f000 jobs cancelled.")).to_be_visible(timeout=SLOW_MS)
-    expect(page.get_by_text("No job is so")).to_be_visible()
+    expect(page.get_by_text("No job is so")).to_be_visible(timeout=SLOW_MS)
     assert shop.ask("GET", "/queue/flood")["scheduled"] == 0
 
 

@@ -67,16 +67,26 @@ function readerOf(load, everyMs, setState) {
     tookMs = Date.now() - readAt;
     if (!ended.signal.aborted) {
       setState(next);
+      // Somebody has done something meanwhile, and is to see what came of it.
       if (isWanted) {
-        soon();
+        void read();
       }
+    }
+  }
+
+  function readLater() {
+    timer = 0;
+    if (isReading) {
+      soon();
+    } else {
+      void read();
     }
   }
 
   function soon() {
     if (!timer && !ended.signal.aborted) {
       // What takes long is read more seldom: a page that is looked at must not be what a store is busy with.
-      timer = setTimeout(read, Math.max(0, readAt + Math.max(everyMs, BREATH * tookMs) - Date.now()));
+      timer = setTimeout(readLater, Math.max(0, readAt + Math.max(everyMs, BREATH * tookMs) - Date.now()));
     }
   }
 
