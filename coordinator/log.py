@@ -43,6 +43,7 @@ EVENTS = {
     "token.unnoted": "debug only: when a token was used could not be kept",
     "key.unwritten": "which key seals could not be written",
     "traces.off": "the environment asks for traces, and there are none",
+    "stream.refused": "who watched the events may not any more",
     "setup.open": "there are no tokens: whatever runs on this machine may call",
     "setup.token": "`COORDINATOR_TOKEN` is set, which is for clients, and `COORDINATOR_TOKENS` is not",
     "setup.unsealed": "there are no keys: what Redis holds can be read",

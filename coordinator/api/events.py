@@ -70,7 +70,7 @@ async def _is_let_in(request: Request, queue: str | None) -> bool:
     except StoreUnavailable:
         return True
     except Refusal as refusal:
-        log.info("a stream of events ends: %s", refusal.detail)
+        log.info("a stream of events ends: %s", refusal.detail, extra={"event": "stream.refused"})
         return False
     return True
 

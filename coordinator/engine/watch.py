@@ -195,7 +195,7 @@ class Watch:
                 await asyncio.sleep(_PAUSE_S)
             except Exception:
                 # Whoever listens would wait for ever.
-                log.exception("what happens could not be read; it is tried again")
+                log.exception("what happens could not be read; it is tried again", extra={"event": "fault"})
                 await asyncio.sleep(_PAUSE_S)
             await asyncio.sleep(POLL_S)
 
