@@ -11,7 +11,8 @@ from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.progress import Progress
 from coordinator.commands.words import number, plural
 from coordinator.commands.writing import Writer
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 _DONE = {
     "cancel": "cancelled",
@@ -69,11 +70,11 @@ def _many(found: dict[str, Any]) -> str:
     return f"{plural(found['matched'], 'job')}{' or more' if found['more'] else ''}"
 
 
-def _count(client: Coordinator, asked: dict[str, Any], limit: int | None) -> dict[str, Any]:
+def _count(client: CommandClient, asked: dict[str, Any], limit: int | None) -> dict[str, Any]:
     return _stream(client, asked | {"dryRun": True} | ({"limit": min(limit, _MOST)} if limit else {}), lambda _: None)
 
 
-def _act(client: Coordinator, asked: dict[str, Any], limit: int | None, at: Callable[[int], None]) -> dict[str, Any]:
+def _act(client: CommandClient, asked: dict[str, Any], limit: int | None, at: Callable[[int], None]) -> dict[str, Any]:
     """Ask again while there are more, where that comes to an end."""
     matched = done = 0
     while True:
@@ -86,7 +87,7 @@ def _act(client: Coordinator, asked: dict[str, Any], limit: int | None, at: Call
             return {"matched": matched, "done": done, "more": told["more"]}
 
 
-def _stream(client: Coordinator, asked: dict[str, Any], at: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def _stream(client: CommandClient, asked: dict[str, Any], at: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """The last line of the answer. Raises `CoordinatorError`, also for what went wrong on the way."""
     told: dict[str, Any] = {}
     with client.lines("POST", "/job/bulk", accept=_NDJSON, body=asked) as lines:

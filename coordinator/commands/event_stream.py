@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 Event = dict[str, Any]
 
@@ -13,7 +14,7 @@ _PATIENCE_S = 60.0
 """How long a coordinator may be away, that was there."""
 
 
-def events(client: Coordinator, query: Mapping[str, Any], tell: Callable[[str], None]) -> Iterator[Event]:
+def events(client: CommandClient, query: Mapping[str, Any], tell: Callable[[str], None]) -> Iterator[Event]:
     """All events from now on, without end; first `hello`, and `gap` where some were missed.
 
     Raises `CoordinatorError`.

@@ -26,7 +26,8 @@ from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.progress import Progress
 from coordinator.commands.words import number
 from coordinator.commands.writing import Writer
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 _GZIP = 31
 """Of zlib: with the header and the trailer of a gzip file. Such files stand behind one another in a file."""
@@ -98,7 +99,7 @@ def run(options: Namespace) -> int:
 
 
 def _export(
-    client: Coordinator, options: Namespace, checkpoint: Checkpoint, noted: dict[str, Any] | None, writer: Writer
+    client: CommandClient, options: Namespace, checkpoint: Checkpoint, noted: dict[str, Any] | None, writer: Writer
 ) -> tuple[int, int]:
     """Returns how many jobs are in the file, and how many were before this time."""
     at = noted or {"filter": filter_of(options), "cursor": None, "offset": 0, "jobs": 0}
@@ -141,7 +142,7 @@ def _open(options: Namespace, noted: dict[str, Any] | None) -> BinaryIO:
 
 
 def _pages(
-    client: Coordinator, chosen: dict[str, Any], cursor: str | None, *, is_full: bool
+    client: CommandClient, chosen: dict[str, Any], cursor: str | None, *, is_full: bool
 ) -> Iterator[tuple[bytes, int, str | None]]:
     """The lines of each page, how many they are, and the cursor behind them."""
 
@@ -162,7 +163,7 @@ def _pages(
                 return
 
 
-def _total(client: Coordinator, chosen: dict[str, Any]) -> int | None:
+def _total(client: CommandClient, chosen: dict[str, Any]) -> int | None:
     """How many there will be, where that is known without looking."""
     if set(chosen) - {"queue", "state"}:
         return None

@@ -24,7 +24,8 @@ from coordinator.commands.sending_batches import Made, Sender
 from coordinator.commands.words import number, plural
 from coordinator.commands.writing import Writer
 from coordinator.domain.durations import parse_duration
-from coordinator.sdk.client import AsyncCoordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import AsyncCommandClient
 
 _KEYS_LIVE = timedelta(hours=23)
 """The coordinator knows the key of a batch for a day."""
@@ -49,7 +50,7 @@ def run(options: Namespace) -> int:
         importing = _Import(options, writer, checkpoint, noted)
 
         async def whole() -> None:
-            async with AsyncCoordinator(place.url, place.token, timeout=TIMEOUT_S) as client:
+            async with AsyncCommandClient(place.url, place.token, timeout=TIMEOUT_S) as client:
                 await importing.run(file, Sender(client, identity, patience_s, writer.note))
 
         try:

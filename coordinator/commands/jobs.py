@@ -16,7 +16,8 @@ from coordinator.commands.story import story_of
 from coordinator.commands.words import ago, error_text
 from coordinator.commands.writing import STATE_STYLES, Column, Thing, Writer
 from coordinator.domain.durations import parse_duration
-from coordinator.sdk.client import FINAL_STATES, Coordinator, CoordinatorError
+from coordinator.sdk.client import FINAL_STATES, CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 PAGE = 200
 
@@ -40,7 +41,7 @@ def run(options: Namespace) -> int:
         return _act(client, options, writer, place.url)
 
 
-def _enqueue(client: Coordinator, options: Namespace, writer: Writer) -> int:
+def _enqueue(client: CommandClient, options: Namespace, writer: Writer) -> int:
     given = {name: getattr(options, name) for name in _FIELDS}
     body: dict[str, Any] = {"worker": options.worker}
     body |= {camel(n): value_of(v) if n in _NUMBERS else v for n, v in given.items() if v is not None}
@@ -86,7 +87,7 @@ def _args(text: str) -> Any:  # noqa: ANN401 - JSON
         raise Ending(USAGE, f"args are no JSON ({error}). {remedy}") from None
 
 
-def _show(client: Coordinator, options: Namespace, writer: Writer) -> int:
+def _show(client: CommandClient, options: Namespace, writer: Writer) -> int:
     if options.wait:
         return _wait(client, options.id, options, writer)
     job = client.get(options.id)
@@ -94,7 +95,7 @@ def _show(client: Coordinator, options: Namespace, writer: Writer) -> int:
     return DONE
 
 
-def _wait(client: Coordinator, job_id: str, options: Namespace, writer: Writer) -> int:
+def _wait(client: CommandClient, job_id: str, options: Namespace, writer: Writer) -> int:
     """Until it is final; its state is the exit code."""
     limit_s = parse_duration(options.wait, "--wait", least_ms=1) / 1000
     try:
@@ -109,7 +110,7 @@ def _wait(client: Coordinator, job_id: str, options: Namespace, writer: Writer) 
     return DONE if job["state"] == "succeeded" else JOB_FAILED
 
 
-def _list(client: Coordinator, options: Namespace, writer: Writer) -> int:
+def _list(client: CommandClient, options: Namespace, writer: Writer) -> int:
     most = None if options.all else options.limit
     count = writer.many(jobs_found(client, filter_of(options), most), _COLUMNS)
     if not count:
@@ -119,7 +120,7 @@ def _list(client: Coordinator, options: Namespace, writer: Writer) -> int:
     return DONE
 
 
-def jobs_found(client: Coordinator, chosen: Thing, most: int | None = None) -> Iterator[Thing]:
+def jobs_found(client: CommandClient, chosen: Thing, most: int | None = None) -> Iterator[Thing]:
     """The jobs that a filter finds, page by page."""
     query = {**chosen, "limit": PAGE if most is None else min(PAGE, most)}
     left = most
@@ -143,7 +144,7 @@ def _when(job: Thing) -> str:
     return ago(job["finishedAt"])
 
 
-def _act(client: Coordinator, options: Namespace, writer: Writer, url: str) -> int:
+def _act(client: CommandClient, options: Namespace, writer: Writer, url: str) -> int:
     """To each by itself: one that is refused holds up no other."""
     codes = set()
     for job_id in options.ids:

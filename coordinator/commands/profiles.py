@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from coordinator.commands.endings import DONE, NOT_FOUND, USAGE, Ending
 from coordinator.commands.writing import Column, Writer
-from coordinator.sdk.client import Coordinator
+from coordinator.sdk.for_commands import CommandClient
 
 URL_DEFAULT = "http://127.0.0.1:8000"
 """Where `coordinator dev` and `serve` listen, if they are not told otherwise."""
@@ -63,9 +63,9 @@ def place_of(options: Namespace) -> Place:
     return place._replace(token=options.token or place.token)
 
 
-def connect(place: Place) -> Coordinator:
+def connect(place: Place) -> CommandClient:
     """A client of it. An empty token is none, whatever the environment holds."""
-    return Coordinator(place.url, place.token, timeout=TIMEOUT_S)
+    return CommandClient(place.url, place.token, timeout=TIMEOUT_S)
 
 
 def run(options: Namespace) -> int:

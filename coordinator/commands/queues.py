@@ -9,7 +9,8 @@ from coordinator.commands.endings import DONE
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import ago, brief, number, plural, span
 from coordinator.commands.writing import Column, Thing, Writer
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 _STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 _SETTINGS = ("concurrency", "rate", "perKey", "maxWaiting", "circuit", "defaults", "retention")
@@ -39,7 +40,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _set(client: Coordinator, options: Namespace) -> Thing:
+def _set(client: CommandClient, options: Namespace) -> Thing:
     """`PUT` replaces all; so what is there comes first, and what is named over it."""
     body: dict[str, Any] = {}
     if not options.replace:
@@ -54,7 +55,7 @@ def _set(client: Coordinator, options: Namespace) -> Thing:
     return told
 
 
-def _purge(client: Coordinator, options: Namespace, writer: Writer) -> None:
+def _purge(client: CommandClient, options: Namespace, writer: Writer) -> None:
     queue = client.request("GET", _path(options.name))
     counts = {state: queue[state] for state in _STATES if state != "running"}
     total = sum(counts.values())

@@ -11,7 +11,7 @@ from coordinator.commands.words import ago, span
 from coordinator.commands.writing import STATE_STYLES, Column, Thing, Writer
 from coordinator.domain.durations import parse_duration
 from coordinator.errors import Invalid
-from coordinator.sdk.client import Coordinator
+from coordinator.sdk.for_commands import CommandClient
 
 _RULE = ("cron", "timezone", "dst", "startAt", "endAt")
 
@@ -38,7 +38,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _act(client: Coordinator, options: Namespace, writer: Writer, name: str) -> None:
+def _act(client: CommandClient, options: Namespace, writer: Writer, name: str) -> None:
     if options.act == "delete":
         told = client.request("DELETE", _path(name), query={"runs": "cancel"} if options.cancel_runs else None)
         cancelled = f", {told['cancelled']} of its runs cancelled" if options.cancel_runs else ""
@@ -51,7 +51,7 @@ def _act(client: Coordinator, options: Namespace, writer: Writer, name: str) -> 
         writer.did(told, f"{name}  {writer.state(told['state'])}, next {ago(told['nextRunAt'])}")
 
 
-def _preview(client: Coordinator, options: Namespace) -> Thing:
+def _preview(client: CommandClient, options: Namespace) -> Thing:
     """A rule of cron has spaces or begins with `@`, an interval is a length of time, and else it is a name."""
     rule = options.rule.strip()
     asked = {"count": options.count} | ({"timezone": options.timezone} if options.timezone else {})
@@ -68,7 +68,7 @@ def _preview(client: Coordinator, options: Namespace) -> Thing:
     return told | ({"seconds": True} if len(known["cron"].split()) == 6 else {}) | asked
 
 
-def _all(client: Coordinator) -> Iterator[Thing]:
+def _all(client: CommandClient) -> Iterator[Thing]:
     query: dict[str, object] = {"limit": 200}
     while True:
         page = client.request("GET", "/schedule", query=query)

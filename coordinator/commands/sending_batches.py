@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from coordinator.commands.endings import REFUSED, Ending
 from coordinator.commands.job_file import Line, Refused
-from coordinator.sdk.client import AsyncCoordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import AsyncCommandClient
 
 _PASSING = frozenset(
     {
@@ -39,7 +40,9 @@ class Made(NamedTuple):
 class Sender:
     """Sends lines under keys that follow from `identity` and where the lines stand: the same again is the same."""
 
-    def __init__(self, client: AsyncCoordinator, identity: str, patience_s: float, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: AsyncCommandClient, identity: str, patience_s: float, tell: Callable[[str], None]
+    ) -> None:
         """`patience_s` is how long it may be that nothing goes on, before it gives up."""
         self._client = client
         self._identity = identity

@@ -10,7 +10,7 @@ from coordinator.commands.endings import DONE, USAGE, Ending
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import clean
 from coordinator.commands.writing import Writer
-from coordinator.sdk.client import Coordinator
+from coordinator.sdk.for_commands import CommandClient
 
 CHANGES_PLANNED = 2
 """The exit code of a plan that would change something, where it is asked for: as that of terraform."""
@@ -42,7 +42,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _tell(client: Coordinator, declared: Declared, plan: dict[str, Any], writer: Writer, *, is_plan: bool) -> None:
+def _tell(client: CommandClient, declared: Declared, plan: dict[str, Any], writer: Writer, *, is_plan: bool) -> None:
     """The plan as lines, or where programs read it as an object with the fields that differ."""
     fields = {_title(one): _fields(client, declared, one) for one in plan["updated"]}
     if writer.as_json:
@@ -65,7 +65,7 @@ def _tell(client: Coordinator, declared: Declared, plan: dict[str, Any], writer:
         writer.line(f"plan: {_counted(plan)}" if has_changes else same)
 
 
-def _fields(client: Coordinator, declared: Declared, one: dict[str, str]) -> list[tuple[str, object, object]]:
+def _fields(client: CommandClient, declared: Declared, one: dict[str, str]) -> list[tuple[str, object, object]]:
     kind = one["kind"].removesuffix("s")
     known = client.request("GET", _PATHS[kind] + quote(one["name"], safe=":/*"))
     return list(differences(declared[f"{kind}s"][one["name"]], known))

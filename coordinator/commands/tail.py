@@ -9,7 +9,8 @@ from coordinator.commands.event_stream import Event, events
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import brief, clean, error_text
 from coordinator.commands.writing import STATE_STYLES, Writer
-from coordinator.sdk.client import FINAL_STATES, Coordinator
+from coordinator.sdk.client import FINAL_STATES
+from coordinator.sdk.for_commands import CommandClient
 
 _SHOWN_ELSEWHERE = frozenset({"type", "at", "jobId", "queue", "worker", "state", "error"})
 
@@ -47,7 +48,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _told(client: Coordinator, query: dict[str, str], job_id: str | None, writer: Writer) -> Iterator[Event]:
+def _told(client: CommandClient, query: dict[str, str], job_id: str | None, writer: Writer) -> Iterator[Event]:
     for event in events(client, query, writer.note):
         match event["type"]:
             case "hello":

@@ -17,7 +17,8 @@ from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.top_frame import Looked, frame
 from coordinator.commands.words import clean
 from coordinator.commands.writing import Writer
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 _GROUPS = 50
 """Of dead jobs, looked at for the last that failed."""
@@ -49,7 +50,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _look(client: Coordinator, options: Namespace) -> Looked:
+def _look(client: CommandClient, options: Namespace) -> Looked:
     queue = {"queue": options.queue} if options.queue else {}
     stat = client.request("GET", "/stat", query={"minutes": options.minutes} | queue)
     try:
@@ -62,7 +63,7 @@ def _look(client: Coordinator, options: Namespace) -> Looked:
     return Looked(stat, dead)
 
 
-def _again(client: Coordinator, options: Namespace, before: Looked) -> Looked:
+def _again(client: CommandClient, options: Namespace, before: Looked) -> Looked:
     """What is there now; or what was before, with why it cannot be told. Raises `Ending` where that will not pass."""
     try:
         return _look(client, options)

@@ -9,7 +9,8 @@ from coordinator.commands.endings import DENIED, DONE, REFUSED, code_of
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import ago, brief, error_text, span
 from coordinator.commands.writing import Column, Thing, Writer
-from coordinator.sdk.client import Coordinator, CoordinatorError
+from coordinator.sdk.client import CoordinatorError
+from coordinator.sdk.for_commands import CommandClient
 
 _SETTINGS = ("url", "ack", "headers", "timeout", "queue", "secret", "previousSecret", "auth", "batch")
 
@@ -37,7 +38,7 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _with_circuits(client: Coordinator) -> list[Thing]:
+def _with_circuits(client: CommandClient) -> list[Thing]:
     workers = client.request("GET", "/worker")["items"]
     try:
         queues = client.request("GET", "/queue")["items"]
@@ -55,7 +56,7 @@ def _with_circuits(client: Coordinator) -> list[Thing]:
     return known + [{"name": name, "url": None, "timeoutMs": None, "circuits": circuits[name]} for name in unnamed]
 
 
-def _set(client: Coordinator, options: Namespace) -> Thing:
+def _set(client: CommandClient, options: Namespace) -> Thing:
     """`PUT` replaces all; so what is there comes first. What is hidden of it the coordinator asks for by its name."""
     body: dict[str, Any] = {}
     if not options.replace:
@@ -70,7 +71,7 @@ def _set(client: Coordinator, options: Namespace) -> Thing:
     return told
 
 
-def _ping(client: Coordinator, options: Namespace, writer: Writer) -> int:
+def _ping(client: CommandClient, options: Namespace, writer: Writer) -> int:
     told = client.request("POST", f"{_path(options.name)}/ping")
     sdk = f", {told['sdk']}" if told["sdk"] else ""
     how = f"HTTP {told['httpStatus']}" if told["httpStatus"] else error_text(told["error"])

@@ -15,14 +15,13 @@ import time
 import uuid
 from asyncio import sleep
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self, TypedDict, Unpack, cast
 from urllib.parse import quote
 
 import httpx
 
-from coordinator.sdk.sending import Address, CoordinatorError, Request, pause_before, successful, told, unreachable
+from coordinator.sdk.sending import Address, CoordinatorError, Request, pause_before, told
 
 __all__ = ["AsyncCoordinator", "Coordinator", "CoordinatorError"]
 
@@ -216,34 +215,6 @@ class Coordinator:
         """All that has no method of its own, by path: what is answered, None where that is nothing."""
         return self._send(Request.of(method, path, query, body, idempotency_key))
 
-    def fetch(self, path: str, query: Mapping[str, Any] | None = None) -> bytes:
-        """What a GET answers, as it stands."""
-        return successful(self._exchange(Request("GET", path, query))).content
-
-    @contextmanager
-    def lines(
-        self,
-        method: str,
-        path: str,
-        *,
-        accept: str,
-        query: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
-        silence_s: float = 60.0,
-    ) -> Iterator[Iterator[str]]:
-        """The lines of an answer as they come, of which none is late by more than `silence_s`. It is asked once."""
-        request = Request(method, path, query, body, is_safe=False, held_s=silence_s, accept=accept)
-        try:
-            answer = self._http.send(self._address.to(request, self._http), stream=True)
-            try:
-                if not answer.is_success:
-                    answer.read()
-                yield successful(answer).iter_lines()
-            finally:
-                answer.close()
-        except httpx.TransportError as why:
-            raise unreachable(why) from why
-
     def _send(self, request: Request) -> Any:  # noqa: ANN401 - JSON
         return told(self._exchange(request))
 
@@ -337,13 +308,6 @@ class AsyncCoordinator:
     ) -> Any:  # noqa: ANN401 - JSON
         """All that has no method of its own, by path: what is answered, None where that is nothing."""
         return await self._send(Request.of(method, path, query, body, idempotency_key))
-
-    async def enqueue_json(self, jobs: Iterable[bytes], *, idempotency_key: str) -> tuple[Batch, bool]:
-        """`enqueue_many` of jobs that are JSON already; and whether the batch had been made before."""
-        body = b'{"jobs":[%b]}' % b",".join(jobs)
-        answer = await self._exchange(Request.of("POST", "/job/batch", None, body, idempotency_key))
-        batch = cast("Batch", told(answer))
-        return batch, successful(answer).headers.get("idempotency-replayed") == "true"
 
     async def _send(self, request: Request) -> Any:  # noqa: ANN401 - JSON
         return told(await self._exchange(request))
