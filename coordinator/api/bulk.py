@@ -4,49 +4,35 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Annotated
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath, RawBody
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
+from coordinator.api.bulk_bodies import LIMIT, NDJSON, STREAM_LIMIT, BulkBody
 from coordinator.api.context import Request, grant_of, replica_of
+from coordinator.api.guards import Admission
 from coordinator.api.job_bodies import DryRunQuery, EditBody, FilterBody, edited_spec, new_start_of, selection_of
 from coordinator.api.listing import named, read_page
 from coordinator.api.permissions import hold_to_chosen
 from coordinator.api.problems import problem_in_stream
 from coordinator.api.queues import checked_queue
-from coordinator.api.reading import Body, decode, decode_query
+from coordinator.api.reading import decode, decode_query
 from coordinator.api.streaming import Chunks, Streamed
 from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
-from coordinator.engine.bulk import STATES, WAITING, Act, Action, BulkDone, Pages, act_by_pages, act_on_all
+from coordinator.engine.bulk import STATES, WAITING, Act, BulkDone, Pages, act_by_pages, act_on_all
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, StoreUnavailable
 from coordinator.store.jobs import Change
-
-LIMIT, STREAM_LIMIT = 10_000, 1_000_000
-
-NDJSON = "application/x-ndjson"
 
 TELL_S = 0.5
 """Between two lines of progress."""
 
 _DONE = {"cancelled", "requested", "erased", "retried", "due"}
-
-
-class BulkBody(Body):
-    """`POST /job/bulk`. `set` is what a PATCH of one job takes; more than 10000 are only done in a stream."""
-
-    action: Action
-    filter: FilterBody | UnsetType = UNSET
-    all: bool = False
-    set: EditBody | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=STREAM_LIMIT)] | None = None
-    dry_run: bool = False
 
 
 @post("/job/bulk", status_code=200)
@@ -69,7 +55,8 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
         raise Invalid("limit", f"is {LIMIT} at the most, or with the header Accept: {NDJSON} {STREAM_LIMIT}")
     meant = await named(replica.store, chosen)
     if streams:
-        return Streamed(_progress(request, _steps(replica, meant, act, asked)), NDJSON)
+        admission = Admission(request, chosen.queue, "filter.queue")
+        return Streamed(_progress(request, _steps(replica, meant, act, asked, admission)), NDJSON)
     done = await _act(replica, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
     return json_response(_bulk_answer(done))
 
@@ -88,9 +75,12 @@ async def _act(replica: Replica, chosen: Selection, act: Act, asked: BulkBody) -
 
 
 async def _steps(
-    replica: Replica, chosen: Selection | None, act: Act, asked: BulkBody
+    replica: Replica, chosen: Selection | None, act: Act, asked: BulkBody, admission: Admission
 ) -> AsyncGenerator[BulkDone, None]:
-    """How far it is, again and again. Raises `StoreUnavailable` when the replica stops."""
+    """How far it is, again and again.
+
+    Raises `StoreUnavailable` when the replica stops, and the refusal when whoever asked is not let in any more.
+    """
     if chosen is None:
         yield BulkDone(0, 0, is_all=True)
         return
@@ -100,6 +90,7 @@ async def _steps(
             yield done
             if replica.is_stopping:
                 raise StoreUnavailable("stopping", "This replica is stopping; ask another for the rest.")
+            await admission.renew()
 
 
 def _pages(replica: Replica, chosen: Selection) -> Pages:
