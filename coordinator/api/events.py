@@ -2,6 +2,9 @@
 
 Whoever is cut off says with `Last-Event-ID` what it has had, and gets what came since; if that is not known any more,
 a `gap` says that it has to look anew.
+
+An event tells of a step, and neither of arguments nor of callbacks: a token for some queues hears of each job of its
+queue, also of one that it may not read because it calls into another.
 """
 
 import logging

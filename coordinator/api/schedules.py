@@ -68,7 +68,7 @@ async def delete_schedule(request: Request, schedule_id: FromPath[str]) -> Respo
     query = decode_query(request.query_params, DeleteQuery)
     known = await replica.schedules.resolve(schedule_id)
     await replica.store.schedules.delete(known)
-    cancelled = await cancel_runs(replica, known) if query.runs == "cancel" else 0
+    cancelled = await cancel_runs(replica, grant_of(request), known) if query.runs == "cancel" else 0
     return json_response({"id": known, "erased": True, "cancelled": cancelled})
 
 
