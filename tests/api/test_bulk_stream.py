@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from coordinator.api import bulk
+from coordinator.api import bulk, guards
 from coordinator.engine.replica import Replica
 from coordinator.errors import StoreUnavailable
 from coordinator.store.jobs import JobStore
@@ -96,6 +96,25 @@ async def test_a_replica_that_stops_says_so(many):
 
     assert last["problem"]["code"] == "stopping"
     assert (await many.client.get("/queue/default")).json()["cancelled"] < 250
+
+
+async def test_a_revoked_token_ends_it_after_the_page_in_hand(many, monkeypatch):
+    monkeypatch.setattr(guards, "RENEWED_EACH_S", 0)
+    made = (await many.post("/token", {"name": "m", "scopes": ["manage", "read"]})).json()
+    many.client.headers["authorization"] = f"Bearer {made['token']}"
+    change = JobStore.change
+
+    async def revoke_meanwhile(self, shard, verb, ids):
+        monkeypatch.setattr(JobStore, "change", change)
+        await many.app.state["replica"].tokens.revoke(made["id"])
+        return await change(self, shard, verb, ids)
+
+    monkeypatch.setattr(JobStore, "change", revoke_meanwhile)
+
+    *_, last = await lines_of(many, action="cancel")
+
+    assert (last["problem"]["status"], last["problem"]["code"]) == (401, "unauthenticated")
+    assert (await many.app.state["replica"].store.queues.read("default")).counts["cancelled"] == 100
 
 
 async def test_a_client_that_goes_away_stops_it_after_the_page_in_hand(many, monkeypatch):

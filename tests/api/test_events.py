@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 import pytest
 
-from coordinator.api import events
+from coordinator.api import events, guards
 from coordinator.app import build_app
 from coordinator.engine import watch
 from coordinator.settings import Settings
@@ -198,6 +198,20 @@ async def test_a_stream_ends_when_its_token_is_revoked(start, monkeypatch):
             await stream.events("hello")
             await api.client.delete(f"/token/{made['id']}")
             await stream.over()
+
+
+async def test_a_busy_stream_tells_nothing_more_to_a_revoked_token(start, monkeypatch):
+    monkeypatch.setattr(guards, "RENEWED_EACH_S", 0)
+    async with start(tokens=TOKEN) as api:
+        api.client.headers.update(ADMIN)
+        made = (await api.post("/token", {"name": "m", "scopes": ["read"]})).json()
+        async with streaming(api.app, "/event", {"authorization": f"Bearer {made['token']}"}) as stream:
+            await stream.events("hello")
+            await api.enqueue(delay="1h")
+            await stream.events("job.created")
+            await api.client.delete(f"/token/{made['id']}")
+            await api.enqueue(delay="1h")
+            assert "job.created" not in await stream.body()
 
 
 async def test_two_replicas_both_tell_all(start, live_store, function, kind, server_url):
