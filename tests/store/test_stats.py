@@ -155,9 +155,9 @@ async def test_the_counters_of_a_minute_go_after_three_hours(shard):
     assert 3 * 3_600_000 < left <= 3 * 3_600_000 + 300_000
 
 
-async def test_names_beyond_a_thousand_are_counted_together(shard):
+async def test_names_beyond_three_hundred_are_counted_together(shard):
     key = f"{shard.root}:stats:{shard.start // MINUTE}"
-    await shard.call("HSET", key, *(word for at in range(1000) for word in (f"q{at} created", 1)))
+    await shard.call("HSET", key, *(word for at in range(300) for word in (f"q{at} created", 1)))
     await shard.call("PEXPIRE", key, 60_000)
     await shard.end(await shard.run_one(), shard.succeed)
     await shard.add(2, "shop")
