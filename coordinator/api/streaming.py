@@ -68,9 +68,11 @@ class _Sender(ASGIStreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._chunks.aclose()
-            if self._close:
-                await self._close()
+            try:
+                await self._chunks.aclose()
+            finally:
+                if self._close:
+                    await self._close()
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = asyncio.create_task(self._stream(send))
