@@ -37,6 +37,7 @@ from coordinator.api.guards import check_request
 from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.api.redaction import Redaction
+from coordinator.api.streaming import Places
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
@@ -155,6 +156,7 @@ def build_app(
                 "is_https": settings.public_url.startswith("https://"),
                 "is_loopback": settings.is_loopback,
                 "egress": guard,
+                "bulk_places": Places(bulk.STREAMS_MOST),
                 "shedding": Shedding(settings.api_rate),
                 "redaction": redaction,
                 "dead_looks": DeadLooks(store, redaction),

@@ -21,7 +21,7 @@ from coordinator.api.permissions import hold_to_chosen, is_covered
 from coordinator.api.problems import problem_in_stream
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import decode, decode_query
-from coordinator.api.streaming import Chunks, Streamed
+from coordinator.api.streaming import Chunks, Places, Streamed
 from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
 from coordinator.domain.tokens import Grant
@@ -29,6 +29,9 @@ from coordinator.engine.bulk import STATES, WAITING, Act, BulkDone, Pages, act_b
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, StoreUnavailable
 from coordinator.store.jobs import Change
+
+STREAMS_MOST = 4
+"""Of one replica: each remembers up to a million jobs that it has met."""
 
 TELL_S = 0.5
 """Between two lines of progress."""
@@ -58,7 +61,10 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     meant = await named(replica.store, chosen)
     if streams:
         admission = Admission(request, chosen.queue, "filter.queue")
-        return Streamed(_progress(request, _steps(replica, grant, meant, act, asked, admission)), NDJSON)
+        places: Places = request.app.state["bulk_places"]
+        places.take()
+        told = _progress(request, _steps(replica, grant, meant, act, asked, admission))
+        return Streamed(told, NDJSON, places.leave)
     done = await _act(replica, grant, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
     return json_response(_bulk_answer(done))
 

@@ -15,13 +15,14 @@ from litestar import get
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.event_query import EventQuery
 from coordinator.api.guards import Admission
-from coordinator.api.permissions import hold_to_chosen
+from coordinator.api.permissions import hold_to_chosen, is_covered
 from coordinator.api.reading import decode_query
 from coordinator.api.streaming import Chunks, Streamed
 from coordinator.domain.event import Chosen, Event, Places, read_places, read_types, write_places
 from coordinator.domain.instants import format_instant
 from coordinator.engine.watch import Listener
 from coordinator.errors import Refusal
+from coordinator.store.schedules import schedule_not_found
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,11 @@ async def watch_events(request: Request) -> Streamed:
     hold_to_chosen(grant_of(request), query.queue, "queue")
     schedule_id = query.schedule_id
     if schedule_id is not None:
-        schedule_id = (await replica.schedules.find(schedule_id)).id
+        found = await replica.schedules.find(schedule_id)
+        if not is_covered(grant_of(request), found.schedule.spec):
+            # The same answer as for what there is not: it is not for this token to know.
+            raise schedule_not_found(schedule_id)
+        schedule_id = found.id
     chosen = Chosen(query.queue, query.worker, query.job_id, schedule_id, read_types(query.type))
     # A browser that connects again sends both, and knows more by now than when its page was loaded.
     last = request.headers.get("last-event-id") or query.after

@@ -181,6 +181,10 @@ async def test_a_token_of_some_queues_has_to_choose_one(start):
         bearer = {"authorization": f"Bearer {made.json()['token']}"}
         refusal(await api.client.get("/event", headers=bearer), 403, "forbidden")
         refusal(await api.client.get("/event?queue=other", headers=bearer), 403, "forbidden")
+        await api.client.put("/schedule/of-others", json={"worker": "w", "queue": "other", "every": "1h"})
+        for name in ("of-others", "of-nobody"):
+            answer = await api.client.get(f"/event?queue=mail&scheduleId={name}", headers=bearer)
+            refusal(answer, 404, "schedule_not_found", says=name)
         async with streaming(api.app, "/event?queue=mail", bearer) as stream:
             await stream.events("hello")
             await api.enqueue(delay="1h")
