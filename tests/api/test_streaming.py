@@ -1,5 +1,7 @@
 """Answers that come bit by bit: what they hold is given back, however they end."""
 
+from typing import Any
+
 import pytest
 
 from coordinator.api.streaming import Places, Streamed
@@ -27,7 +29,8 @@ async def test_what_a_stream_holds_is_given_back_also_when_its_end_fails():
     with pytest.raises(StoreUnavailable):
         places.take()
     answer = Streamed(chunks(), "text/plain", places.leave).to_asgi_response(None, None)
+    scope: Any = {"type": "http"}
     with pytest.raises(RuntimeError, match="the end fails"):
-        await answer({"type": "http"}, receive, send)
+        await answer(scope, receive, send)
 
     places.take()

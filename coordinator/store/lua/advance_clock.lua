@@ -2,6 +2,7 @@
 -- is not silent. Deadlines stay where they are, and may pass. It is told where to, not by how much: repeated, it moves nothing.
 --
 -- Returns {"ok"}.
+-- flags: allow-oom
 
 -- @include lib/fence
 
