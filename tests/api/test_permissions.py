@@ -299,7 +299,7 @@ async def everything(api: Api) -> dict[bytes, object]:
             kept[key] = await reads[kind](key)
         elif kind == "zset":
             kept[key] = await client.zrange(key, 0, -1, withscores=True)
-        else:
+        elif kind == "list":
             kept[key] = await client.lrange(key, 0, -1)
     return {key: value for key, value in kept.items() if not key.endswith(b":tokens_used")}
 
