@@ -205,9 +205,18 @@ def test_a_login_is_kept_for_nobody_else_to_read(run, guarded_url, monkeypatch):
 
 def test_a_token_that_opens_nothing_is_not_kept(run, guarded_url):
     said = run("login", guarded_url, stdin="wrong\n")
+    named = run("login", guarded_url, "--profile", "new", "--token", "wrong")
 
-    assert said.code == 4
+    assert (said.code, named.code) == (4, 4)
+    assert (said.err, len(named.err.splitlines())) == (named.err, 1)
     assert not profiles_path().exists()
+
+
+def test_a_login_where_nobody_answers_names_the_address(run):
+    said = run("login", "http://127.0.0.1:1", "--profile", "new", "--token", "any")
+
+    assert (said.code, len(said.err.splitlines())) == (5, 1)
+    assert "nobody answers at http://127.0.0.1:1 " in said.err
 
 
 def test_profiles_are_chosen_by_flag_and_environment(run, url, guarded_url, monkeypatch):
