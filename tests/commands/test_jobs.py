@@ -196,6 +196,16 @@ def test_what_is_wrong_is_told_in_a_line_with_the_exit_code(run, arguments, code
         assert len(said.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("wrong", [["--wait", "banana"], ["--wait", "0s"], ["--wait", "--cron", "@daily"]])
+def test_a_wrong_wait_is_told_before_a_job_is_made(run, queue, wrong):
+    said = run("enqueue", "hello", "--queue", queue, *wrong)
+
+    assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
+    assert "--wait" in said.err
+    assert run("jobs", "--queue", queue, "--json").all() == []
+    assert run("schedules", "--queue", queue, "--json").all() == []
+
+
 def test_a_token_is_needed_and_may_not_be_enough(run, guarded_url):
     from tests.commands.conftest import TOKEN
 
