@@ -162,12 +162,48 @@ def test_a_plan_tells_which_fields_differ(run, tmp_path, queue):
 
     assert plan.code == 0
     assert plan.out == (
-        f"~ queue {queue}\n    concurrency: 5 -> 6\n    rate.period: 1000 ms -> 2s\n"
+        f"~ queue {queue}\n    concurrency: 5 -> 6\n    rate.period: 1000 ms -> 2000 ms\n"
         f"~ schedule {queue}\n    cron: 0 9 * * * -> 0 8 * * *\n"
         f"- worker {queue}\nplan: 2 updated, 1 deleted\n"
     )
     told = run("sync", "plan", "d.json", "--json").one()
     assert told["updated"][0]["fields"][0] == ["concurrency", 5, 6]
+
+
+def test_a_plan_tells_what_goes_back_to_its_default(run, tmp_path, queue):
+    run("queues", "set", queue, "concurrency=5", "rate.limit=2", "perKey.concurrency=3")
+    run("workers", "set", queue, "url=http://127.0.0.1:1/", "ack=response", "headers.x-key=old", "headers.x-no=no")
+    declared = {
+        "owner": queue,
+        "queues": {queue: {"concurrency": 9}},
+        "workers": {queue: {"url": "http://127.0.0.1:1/", "headers": {"x-key": "new"}}},
+        "schedules": {queue: {"worker": "hello", "cron": "@daily", "priority": 1, "overlap": "allow"}},
+    }
+    (tmp_path / "d.json").write_text(json.dumps(declared | {"queues": {}, "workers": {}}))
+    assert run("sync", "apply", "d.json", "--yes").code == 0
+    declared["schedules"][queue] = {"worker": "hello", "cron": "@daily"}
+    (tmp_path / "d.json").write_text(json.dumps(declared))
+
+    plan = run("sync", "plan", "d.json")
+    told = run("sync", "plan", "d.json", "--json").one()
+
+    fields = {one["kind"]: {name: (old, new) for name, old, new in one["fields"]} for one in told["updated"]}
+    owner = {"owner": (None, queue)}
+    assert fields == {
+        "worker": owner
+        | {"ack": ("response", "receipt"), "headers.x-key": ("set", "changed"), "headers.x-no": ("set", None)},
+        "queue": owner
+        | {
+            "concurrency": (5, 9),
+            "rate.limit": (2.0, None),
+            "rate.periodMs": (1000, None),
+            "rate.burst": (2.0, None),
+            "perKey.concurrency": (3, None),
+        },
+        "schedule": {"priority": (1, 5), "overlap": ("allow", "skip")},
+    }
+    assert "    rate.period: 1000 ms -> none\n" in plan.out
+    assert "old" not in plan.out
 
 
 @pytest.mark.parametrize(
