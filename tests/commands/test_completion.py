@@ -45,6 +45,11 @@ def test_bash_completes_commands_and_flags(completed, words, there):
     assert there <= completed(words)
 
 
+@pytest.mark.parametrize("words", ["jobs --state d", "jobs list --state d", "jobs retry --state d", "export --state d"])
+def test_bash_completes_a_state_and_no_act_in_its_place(completed, words):
+    assert completed(words) == {"dead"}
+
+
 @pytest.mark.parametrize(("shell", "check"), [("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])])
 def test_other_shells_take_their_scripts(run, tmp_path, shell, check):
     said = run("completion", shell)
