@@ -116,12 +116,14 @@ def test_workers_are_listed_with_their_circuits(run, queue):
 
 def test_a_secret_that_cannot_be_read_back_is_asked_for_again(run, function_url, queue):
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    run("workers", "set", queue, f"url={function_url}", f"secret={secret}")
+    run("workers", "set", queue, f"url={function_url}", f"secret={secret}", "headers.x-key=k")
 
     said = run("workers", "set", queue, "timeout=30s")
 
     assert said.code == 1
-    assert "give the value" in said.err
+    assert said.err.endswith("headers.x-key=… secret=…\n")
+    again = run("workers", "set", queue, "timeout=30s", f"secret={secret}", "headers.x-key=k", "--json").one()
+    assert (again["timeoutMs"], again["headers"]) == (30_000, {"x-key": "[hidden]"})
 
 
 DECLARATION = {
