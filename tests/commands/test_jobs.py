@@ -221,10 +221,20 @@ def test_a_token_is_needed_and_may_not_be_enough(run, guarded_url):
     assert run("jobs", "--url", guarded_url, "--token", reader).code == 0
 
 
-def run_api_token(url, token):
+def test_who_has_to_name_a_queue_is_told_the_flag(run, guarded_url):
+    from tests.commands.conftest import TOKEN
+
+    one = run_api_token(guarded_url, TOKEN, queues=["mail"])
+    said = run("jobs", "--url", guarded_url, "--token", one)
+
+    assert "name one of them with --queue." in said.err
+    assert run("jobs", "--queue", "mail", "--url", guarded_url, "--token", one).code == 0
+
+
+def run_api_token(url, token, **more):
     import httpx
 
-    body = {"name": "reader", "scopes": ["read"]}
+    body = {"name": "reader", "scopes": ["read"]} | more
     headers = {"authorization": f"Bearer {token}"}
     return httpx.post(f"{url}/token", json=body, headers=headers, trust_env=False).json()["token"]
 

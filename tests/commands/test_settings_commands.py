@@ -18,6 +18,8 @@ def test_a_queue_is_set_field_by_field(run, queue):
     assert (told["concurrency"], told["rate"], told["perKey"]["concurrency"], told["circuit"]) == (6, None, 4, None)
     replaced = run("queues", "set", queue, "maxWaiting=7", "--replace", "--json").one()
     assert (replaced["concurrency"], replaced["maxWaiting"]) == (None, 7)
+    wrong = run("queues", "set", queue, "concurrency=five")
+    assert (wrong.code, "expected a whole number or null, got text" in wrong.err) == (1, True)
 
 
 def test_queues_are_listed_paused_and_resumed(run, queue):
