@@ -32,10 +32,12 @@ from coordinator.api import (
     tokens,
     workers,
 )
+from coordinator.api.dead_looks import DeadLooks
 from coordinator.api.guards import check_request
 from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import BODY_LIMIT_BYTES
 from coordinator.api.redaction import Redaction
+from coordinator.api.streaming import Places
 from coordinator.calling.caller import Caller
 from coordinator.calling.egress import open_guard
 from coordinator.calling.transport import open_transport
@@ -128,6 +130,7 @@ def build_app(
     guard = open_guard(settings.egress_allow, settings.worker_url)
     replica = Replica(store, Caller(open_transport(guard)), settings, tracing)
     auditor = audit.Auditor(store.audit)
+    redaction = Redaction(settings.redact)
 
     @asynccontextmanager
     async def run_replica(_: Litestar) -> AsyncIterator[None]:
@@ -153,8 +156,10 @@ def build_app(
                 "is_https": settings.public_url.startswith("https://"),
                 "is_loopback": settings.is_loopback,
                 "egress": guard,
+                "bulk_places": Places(bulk.STREAMS_MOST),
                 "shedding": Shedding(settings.api_rate),
-                "redaction": Redaction(settings.redact),
+                "redaction": redaction,
+                "dead_looks": DeadLooks(store, redaction),
                 "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }
         ),

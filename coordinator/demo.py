@@ -14,11 +14,18 @@ import httpx
 import msgspec
 
 from coordinator.api.dev import DemoCall
+from coordinator.api.redaction import REDACTED
+from coordinator.domain.receipt_token import without_receipt_tokens
 
 PATH = "/demo"
 """Where `api/dev.py` serves it."""
 
 CALLS_KEPT = 100
+
+KEPT_MOST_BYTES = 65_536
+"""Of a body and of an answer: anyone may call, with megabytes."""
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "x-receipt-token"})
 
 _FINAL = frozenset({"succeeded", "dead", "cancelled"})
 _LIMIT_S = 50
@@ -42,8 +49,14 @@ class Demo:
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             status, receipt = 400, {"error": f"this is no call of a coordinator, or its args cannot be used: {error}"}
         answer = msgspec.json.encode(receipt)
-        self.calls.append(DemoCall(at, headers, body.decode(errors="replace"), status, answer.decode()))
+        # What opens something is not kept: whoever may read sees this.
+        kept = {name: REDACTED if name in _SECRET_HEADERS else _kept(of.encode()) for name, of in headers.items()}
+        self.calls.append(DemoCall(at, kept, _kept(body), status, _kept(answer)))
         return status, answer
+
+
+def _kept(text: bytes) -> str:
+    return without_receipt_tokens(text[:KEPT_MOST_BYTES].decode(errors="replace"), REDACTED)
 
 
 async def _work(call: dict[str, Any]) -> dict[str, Any]:

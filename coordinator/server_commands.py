@@ -183,7 +183,8 @@ async def _dev(settings: Settings, data_dir: Path, *, tour: bool, once: bool) ->
 
         async def meanwhile() -> None:
             sys.stdout.write(f"\n  coordinator {__version__} at {settings.own_url}\n  store:    {said}\n")
-            sys.stdout.write(f"  function: {settings.worker_url}\n\n{_TRY.format(url=settings.own_url)}\n")
+            sys.stdout.write(f"  function: {settings.worker_url}\n  look at:  {settings.own_url}/ui\n\n")
+            sys.stdout.write(f"{_TRY.format(url=settings.own_url)}\n")
             sys.stdout.flush()
             if tour:
                 await demo.Tour(replace(settings, public_url="").own_url, token).run()

@@ -156,7 +156,8 @@ class Verdict:
         kinds: Counter[str] = Counter()
         members = 0
         for client in await self._world.store.connection.servers.primaries():
-            async for key in client.scan_iter(match="co:{*", count=1000):
+            # While its table shrinks, a server may show a key twice.
+            for key in {key async for key in client.scan_iter(match="co:{*", count=1000)}:
                 kind = key.decode().split(":")[2]
                 kinds[kind] += 1
                 if kind in FINAL:

@@ -130,7 +130,7 @@ async def test_a_terminal_sees_how_far_it_is(run: Run, store: Store, real_server
     seen = os.read(terminal, 100_000).decode()
     os.close(terminal)
     assert (code, "nothing is wrong" in out) == (0, True)
-    assert "/6 keys, " in seen
+    assert "/7 keys, " in seen
     assert ", 0 found" in seen
     assert seen.endswith("\r\x1b[K")
 

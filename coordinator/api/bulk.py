@@ -4,33 +4,34 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Annotated
 
 import msgspec
 from litestar import Response, post
 from litestar.params import FromPath, RawBody
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from coordinator.api.answers import json_response
+from coordinator.api.bulk_bodies import LIMIT, NDJSON, STREAM_LIMIT, BulkBody
 from coordinator.api.context import Request, grant_of, replica_of
+from coordinator.api.guards import Admission
 from coordinator.api.job_bodies import DryRunQuery, EditBody, FilterBody, edited_spec, new_start_of, selection_of
 from coordinator.api.listing import named, read_page
-from coordinator.api.permissions import hold_to_chosen
+from coordinator.api.permissions import hold_to_chosen, is_covered
 from coordinator.api.problems import problem_in_stream
 from coordinator.api.queues import checked_queue
-from coordinator.api.reading import Body, decode, decode_query
-from coordinator.api.streaming import Chunks, Streamed
+from coordinator.api.reading import decode, decode_query
+from coordinator.api.streaming import Chunks, Places, Streamed
 from coordinator.domain.job import UNREADABLE, Job, State
 from coordinator.domain.selection import Selection
-from coordinator.engine.bulk import STATES, WAITING, Act, Action, BulkDone, Pages, act_by_pages, act_on_all
+from coordinator.domain.tokens import Grant
+from coordinator.engine.bulk import STATES, WAITING, Act, BulkDone, Pages, act_by_pages, act_on_all
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, StoreUnavailable
 from coordinator.store.jobs import Change
 
-LIMIT, STREAM_LIMIT = 10_000, 1_000_000
-
-NDJSON = "application/x-ndjson"
+STREAMS_MOST = 4
+"""Of one replica: each remembers up to a million jobs that it has met."""
 
 TELL_S = 0.5
 """Between two lines of progress."""
@@ -38,21 +39,11 @@ TELL_S = 0.5
 _DONE = {"cancelled", "requested", "erased", "retried", "due"}
 
 
-class BulkBody(Body):
-    """`POST /job/bulk`. `set` is what a PATCH of one job takes; more than 10000 are only done in a stream."""
-
-    action: Action
-    filter: FilterBody | UnsetType = UNSET
-    all: bool = False
-    set: EditBody | UnsetType = UNSET
-    limit: Annotated[int, Meta(ge=1, le=STREAM_LIMIT)] | None = None
-    dry_run: bool = False
-
-
 @post("/job/bulk", status_code=200)
 async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     """Retry, cancel, delete, run or edit all jobs that a filter finds; `dryRun` only counts them.
 
+    Those that call into a queue which the token is not for are left out, and not counted.
     Who accepts `application/x-ndjson` is told how far it is, line by line, and has no limit of time.
     """
     is_dry = decode_query(request.query_params, DryRunQuery).dry_run
@@ -61,50 +52,64 @@ async def act_in_bulk(request: Request, body: RawBody) -> Response[bytes]:
     chosen = selection_of(FilterBody() if isinstance(asked.filter, UnsetType) else asked.filter)
     if chosen == Selection() and not asked.all:
         raise Invalid("filter", 'is empty, which means every job of every queue; say "all": true if that is meant')
-    hold_to_chosen(grant_of(request), chosen.queue, "filter.queue")
-    replica = replica_of(request)
+    replica, grant = replica_of(request), grant_of(request)
+    hold_to_chosen(grant, chosen.queue, "filter.queue")
     act = _act_of(replica, asked)
     streams = NDJSON in request.headers.get("accept", "")
     if not streams and (asked.limit or 0) > LIMIT:
         raise Invalid("limit", f"is {LIMIT} at the most, or with the header Accept: {NDJSON} {STREAM_LIMIT}")
     meant = await named(replica.store, chosen)
     if streams:
-        return Streamed(_progress(request, _steps(replica, meant, act, asked)), NDJSON)
-    done = await _act(replica, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
+        admission = Admission(request, chosen.queue, "filter.queue")
+        places: Places = request.app.state["bulk_places"]
+        places.take()
+        told = _progress(request, _steps(replica, grant, meant, act, asked, admission))
+        return Streamed(told, NDJSON, places.leave)
+    done = await _act(replica, grant, meant, act, asked) if meant else BulkDone(0, 0, is_all=True)
     return json_response(_bulk_answer(done))
 
 
 @post("/queue/{name:str}/purge", status_code=200)
 async def purge_queue(request: Request, name: FromPath[str]) -> Response[bytes]:
-    """Delete all jobs of a queue but those that run: the waiting are cancelled, the finished erased."""
-    replica = replica_of(request)
+    """Delete all jobs of a queue but those that run: the waiting are cancelled, the finished erased.
+
+    Those that call into a queue which the token is not for are left out.
+    """
+    replica, grant = replica_of(request), grant_of(request)
     asked = BulkBody(action="delete")
     chosen = Selection(queue=checked_queue(name))
-    return json_response(_bulk_answer(await _act(replica, chosen, _changer(replica, "delete"), asked)))
+    return json_response(_bulk_answer(await _act(replica, grant, chosen, _changer(replica, "delete"), asked)))
 
 
-async def _act(replica: Replica, chosen: Selection, act: Act, asked: BulkBody) -> BulkDone:
-    return await act_on_all(_pages(replica, chosen), *_asked(chosen, act, asked), asked.limit or LIMIT)
+async def _act(replica: Replica, grant: Grant, chosen: Selection, act: Act, asked: BulkBody) -> BulkDone:
+    return await act_on_all(_pages(replica, grant, chosen), *_asked(chosen, act, asked), asked.limit or LIMIT)
 
 
 async def _steps(
-    replica: Replica, chosen: Selection | None, act: Act, asked: BulkBody
+    replica: Replica, grant: Grant, chosen: Selection | None, act: Act, asked: BulkBody, admission: Admission
 ) -> AsyncGenerator[BulkDone, None]:
-    """How far it is, again and again. Raises `StoreUnavailable` when the replica stops."""
+    """How far it is, again and again.
+
+    Raises `StoreUnavailable` when the replica stops, and the refusal when whoever asked is not let in any more.
+    """
     if chosen is None:
         yield BulkDone(0, 0, is_all=True)
         return
     meant = _asked(chosen, act, asked)
-    async with contextlib.aclosing(act_by_pages(_pages(replica, chosen), *meant, asked.limit or STREAM_LIMIT)) as steps:
+    pages = _pages(replica, grant, chosen)
+    async with contextlib.aclosing(act_by_pages(pages, *meant, asked.limit or STREAM_LIMIT)) as steps:
         async for done in steps:
             yield done
             if replica.is_stopping:
                 raise StoreUnavailable("stopping", "This replica is stopping; ask another for the rest.")
+            await admission.renew()
 
 
-def _pages(replica: Replica, chosen: Selection) -> Pages:
+def _pages(replica: Replica, grant: Grant, chosen: Selection) -> Pages:
     async def pages(state: State | None, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
-        return await read_page(replica.store, replace(chosen, state=state), limit, cursor)
+        jobs, after = await read_page(replica.store, replace(chosen, state=state), limit, cursor)
+        # As of one job: what decides when a callback runs is of the callback's queue, too.
+        return [job for job in jobs if is_covered(grant, job.spec)], after
 
     return pages
 
@@ -144,15 +149,16 @@ def _line(told: dict[str, object]) -> bytes:
     return msgspec.json.encode(told) + b"\n"
 
 
-async def cancel_runs(replica: Replica, schedule_id: str) -> int:
-    """Cancel the runs of a schedule that wait. Returns how many."""
+async def cancel_runs(replica: Replica, grant: Grant, schedule_id: str) -> int:
+    """Cancel the runs of a schedule that wait, and that the grant is for. Returns how many."""
     chosen = Selection(schedule_id=schedule_id)
     done = 0
     for state in WAITING:
         is_all = False
         while not is_all:
             asked = BulkBody(action="cancel")
-            acted = await _act(replica, replace(chosen, state=state), _changer(replica, "cancel"), asked)
+            cancel = _changer(replica, "cancel")
+            acted = await _act(replica, grant, replace(chosen, state=state), cancel, asked)
             done, is_all = done + acted.done, acted.is_all or not acted.matched
     return done
 

@@ -32,7 +32,10 @@ _HEAD = (
 
 
 class DemoCall(msgspec.Struct, frozen=True):
-    """One call that the demo function got (`at`, Unix ms of the real time), and what it answered."""
+    """One call that the demo function got (`at`, Unix ms of the real time), and what it answered.
+
+    Long texts are cut off; what opens something is left out.
+    """
 
     at: int
     headers: dict[str, str]

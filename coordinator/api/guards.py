@@ -5,8 +5,10 @@ might reach it uninvited. It can neither send JSON to a foreign origin without b
 nor, with a DNS name of its own that leads to 127.0.0.1, hide that name: both are refused.
 """
 
+import contextlib
 import difflib
 import re
+import time
 from ipaddress import ip_address
 
 from litestar.handlers.base import BaseRouteHandler
@@ -15,18 +17,30 @@ from coordinator.api.audit import mark
 from coordinator.api.context import Connection, bearer_of, remember_session, replica_of, session_in
 from coordinator.api.cookies import check_page, check_sign_in, cookie_in, is_ours
 from coordinator.api.operations import OPERATIONS
-from coordinator.api.permissions import check_permission, permission_of
+from coordinator.api.permissions import check_permission, hold_to_chosen, permission_of
 from coordinator.api.rate_limit import Shedding
 from coordinator.api.reading import plain_name
 from coordinator.domain.receipt_token import is_receipt_token
 from coordinator.domain.tokens import EVERYTHING, Grant
-from coordinator.errors import Forbidden, Invalid, RateLimited, Refusal, Unauthenticated, UnsupportedMediaType, joined
+from coordinator.errors import (
+    Forbidden,
+    Invalid,
+    RateLimited,
+    Refusal,
+    StoreUnavailable,
+    Unauthenticated,
+    UnsupportedMediaType,
+    joined,
+)
 
 PUBLIC = {"public": True}
 """The options of a route that needs no token."""
 
 SIGN_IN = PUBLIC | {"signs_in": True}
 """The options of a route that is shown one in its body."""
+
+RENEWED_EACH_S = 1.0
+"""Between two looks at who is answered at length: as soon as what is known of tokens is read anew."""
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded"})
@@ -64,12 +78,30 @@ async def grant_of_token(connection: Connection, given: str) -> Grant:
     return grant
 
 
-async def grant_now(connection: Connection) -> Grant:
-    """What the sender may do by now: an answer may take longer than its token lives.
+class Admission:
+    """The right to go on with an answer that may take longer than its token lives, or its session."""
 
-    Raises `Unauthenticated`, `RateLimited`, `Forbidden`, `StoreUnavailable`.
-    """
-    return await _identify(connection)
+    def __init__(self, connection: Connection, queue: str | None, named: str) -> None:
+        """It was just given, for this queue; `named` is where one is named."""
+        self._connection = connection
+        self._queue = queue
+        self._named = named
+        self._looked_at = time.monotonic()
+
+    async def renew(self) -> None:
+        """Look again if a second has passed. While Redis is away, what was known counts.
+
+        Raises `Unauthenticated`, `RateLimited`, `Forbidden`.
+        """
+        if time.monotonic() - self._looked_at < RENEWED_EACH_S:
+            return
+        self._looked_at = time.monotonic()
+        with contextlib.suppress(StoreUnavailable):
+            grant = await _identify(self._connection)
+            permission = permission_of(self._connection.route_handler.handler_name)
+            if permission is not None:
+                await check_permission(self._connection, grant, permission)
+            hold_to_chosen(grant, self._queue, self._named)
 
 
 async def _check_caller(connection: Connection, handler: BaseRouteHandler) -> None:

@@ -45,7 +45,7 @@ from coordinator.api.answers import (
     ScheduleAnswer,
 )
 from coordinator.api.batches import BatchBody
-from coordinator.api.bulk import NDJSON, BulkBody
+from coordinator.api.bulk_bodies import NDJSON, BulkBody
 from coordinator.api.dead import DeadQuery
 from coordinator.api.dev_bodies import AdvanceBody
 from coordinator.api.event_query import EventQuery
@@ -63,8 +63,7 @@ from coordinator.api.queue_bodies import QueueBody
 from coordinator.api.reading import CursorQuery, Duration
 from coordinator.api.receipts import ReceiptsBody
 from coordinator.api.rule_bodies import PreviewBody
-from coordinator.api.schedule_bodies import PatchBody
-from coordinator.api.schedules import DeleteQuery
+from coordinator.api.schedule_bodies import DeleteQuery, PatchBody
 from coordinator.api.session_bodies import SessionAnswer, SessionBody
 from coordinator.api.stat_shapes import DeadShape, StatShape
 from coordinator.api.stats import StatQuery

@@ -1,18 +1,25 @@
 """What is asked for with `cron` or `every`: a body to a schedule, and a schedule back to the body that asks for it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from coordinator.api.job_bodies import NewJobBody
-from coordinator.api.reading import Body, camels, decode
+from coordinator.api.reading import Body, camels, check_name, decode
 from coordinator.api.rule_bodies import rule_fields, rule_of
 from coordinator.domain.durations import parse_duration
 from coordinator.domain.job import Spec
 from coordinator.domain.retry import Backoff
 from coordinator.domain.schedule import Schedule
 from coordinator.errors import Invalid
+
+
+class DeleteQuery(Body):
+    """`DELETE /schedule/:id?runs=cancel`."""
+
+    runs: Literal["keep", "cancel"] = "keep"
+
 
 PatchBody = msgspec.defstruct(
     "PatchBody",
@@ -32,6 +39,11 @@ _INSTEAD = {
     "backoff": {"retry"},
 }
 """What a new field stands instead of."""
+
+
+def checked_name(name: str) -> str:
+    """The name as it came. Raises `Invalid`."""
+    return check_name(name, "the name of a schedule")
 
 
 def schedule_of(body: NewJobBody, spec: Spec) -> Schedule:

@@ -1,7 +1,5 @@
 """`/schedule`: what recurs. A schedule is known by its id, or by the name that it was declared with."""
 
-from typing import Literal
-
 from litestar import Response, delete, get, patch, post, put
 from litestar.params import FromPath, RawBody
 
@@ -11,10 +9,10 @@ from coordinator.api.bulk import cancel_runs
 from coordinator.api.context import Request, grant_of, replica_of
 from coordinator.api.job_bodies import NewJobBody
 from coordinator.api.permissions import hold_to, hold_to_job, is_covered, queues_of
-from coordinator.api.reading import Body, CursorQuery, check_name, decode, decode_query
+from coordinator.api.reading import CursorQuery, decode, decode_query
 from coordinator.api.redaction import redaction_of
 from coordinator.api.rule_bodies import PreviewBody, rule_of
-from coordinator.api.schedule_bodies import patched_body, schedule_of
+from coordinator.api.schedule_bodies import DeleteQuery, checked_name, patched_body, schedule_of
 from coordinator.domain.ids import shard_of_id
 from coordinator.domain.instants import format_instant, parse_instant
 from coordinator.domain.recurrence import ticks_after
@@ -22,12 +20,6 @@ from coordinator.domain.schedule import Schedule, anchored_rule
 from coordinator.engine.intake import sealed_away
 from coordinator.engine.schedules import paused, resumed
 from coordinator.store.schedules import StoredSchedule
-
-
-class DeleteQuery(Body):
-    """`?runs=cancel`."""
-
-    runs: Literal["keep", "cancel"] = "keep"
 
 
 @get("/schedule")
@@ -76,7 +68,7 @@ async def delete_schedule(request: Request, schedule_id: FromPath[str]) -> Respo
     query = decode_query(request.query_params, DeleteQuery)
     known = await replica.schedules.resolve(schedule_id)
     await replica.store.schedules.delete(known)
-    cancelled = await cancel_runs(replica, known) if query.runs == "cancel" else 0
+    cancelled = await cancel_runs(replica, grant_of(request), known) if query.runs == "cancel" else 0
     return json_response({"id": known, "erased": True, "cancelled": cancelled})
 
 
@@ -142,8 +134,3 @@ async def patch_schedule(request: Request, id_or_name: str, body: bytes) -> Stor
         return changed
 
     return await replica.schedules.edit(known, patched)
-
-
-def checked_name(name: str) -> str:
-    """The name as it came. Raises `Invalid`."""
-    return check_name(name, "the name of a schedule")

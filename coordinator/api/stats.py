@@ -69,7 +69,7 @@ async def read_stats(request: Request) -> Response[bytes]:
         "workers": None if grant.queues else _worker_answers(activity),
         "replicas": None,
         "store": None,
-        "isTruncated": len(known) > QUEUES_MOST or len(activity.workers) > WORKERS_MOST,
+        "isTruncated": len(known) > QUEUES_MOST or (not grant.queues and len(activity.workers) > WORKERS_MOST),
     }
     return json_response(answer if grant.queues else answer | await _whole(replica))
 

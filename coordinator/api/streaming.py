@@ -10,12 +10,35 @@ from litestar.response.streaming import ASGIStreamingResponse
 from litestar.types import Receive, Scope, Send
 
 from coordinator.api.context import Request
+from coordinator.errors import StoreUnavailable
 
 Chunks = AsyncGenerator[bytes, None]
 Close = Callable[[], Awaitable[None]]
 
 # A proxy that collects an answer before it passes it on would keep it for ever.
 _HEADERS = {"X-Accel-Buffering": "no"}
+
+
+class Places:
+    """So many streams at once, and no more."""
+
+    def __init__(self, most: int) -> None:
+        """All are free."""
+        self._most = most
+        self._taken = 0
+
+    def take(self) -> None:
+        """Take one, to be given back by `leave`. Raises `StoreUnavailable` when none is free."""
+        if self._taken >= self._most:
+            detail = (
+                f"{self._most} of these streams are open at this replica, which takes no more; ask another, or later."
+            )
+            raise StoreUnavailable("too_many_streams", detail, 5)
+        self._taken += 1
+
+    async def leave(self) -> None:
+        """Give one back."""
+        self._taken -= 1
 
 
 class Streamed(Response[bytes]):
@@ -45,9 +68,11 @@ class _Sender(ASGIStreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
-            await self._chunks.aclose()
-            if self._close:
-                await self._close()
+            try:
+                await self._chunks.aclose()
+            finally:
+                if self._close:
+                    await self._close()
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         sending = asyncio.create_task(self._stream(send))

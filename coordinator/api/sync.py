@@ -17,8 +17,7 @@ from coordinator.api.plan_fields import changed_fields
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import QUEUE_NAME, Body, decode, decode_query
-from coordinator.api.schedule_bodies import schedule_of
-from coordinator.api.schedules import checked_name
+from coordinator.api.schedule_bodies import checked_name, schedule_of
 from coordinator.api.worker_bodies import WorkerBody, check_places, worker_of
 from coordinator.api.workers import checked_worker
 from coordinator.domain.queue import QueueDefaults, QueueSettings

@@ -59,7 +59,8 @@ class Minute:
         """Pairs of a name and a number; names of another version are left out."""
         self.size = 0
         self.queues: dict[str, QueueMinute] = {}
-        self.workers: dict[str, WorkerActivity] = {}
+        self.workers: dict[tuple[str, str], WorkerActivity] = {}
+        """By queue and name: who asks for one queue is not told of the others of the same shard."""
         for name, number in counters:
             self.size += 1
             queue, _, rest = name.partition(" ")
@@ -74,7 +75,7 @@ class Minute:
             counted.waits[int(more[0])] += number
         elif kind in ("succeeded", "failed"):
             name, span = more
-            worker = self.workers.get(name) or self.workers.setdefault(name, WorkerActivity())
+            worker = self.workers.get((queue, name)) or self.workers.setdefault((queue, name), WorkerActivity())
             if kind == "succeeded":
                 worker.succeeded += number
             else:
@@ -114,7 +115,9 @@ class Activity:
                 self._totals[kind][at] += count
             _include(self._waits[at], counted.waits)
             _include(self._runs[at], counted.runs)
-        for name, worker in minute.workers.items():
+        for (queue, name), worker in minute.workers.items():
+            if not self._wanted(queue):
+                continue
             self.workers.setdefault(name, WorkerActivity()).include(worker)
 
     @property

@@ -26,6 +26,8 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 
+_SECRET = re.compile(r"(?<![A-Za-z0-9])rt1\.[A-Za-z0-9._-]+", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Fence:
@@ -38,6 +40,11 @@ class Fence:
 def is_receipt_token(text: str) -> bool:
     """Whether a bearer token is meant to be one of these."""
     return text.startswith(_BEGINNING)
+
+
+def without_receipt_tokens(text: str, stand_in: str) -> str:
+    """The text with `stand_in` for each of these, also for one that was cut off."""
+    return _SECRET.sub(stand_in, text)
 
 
 def key_in(text: str) -> str | None:

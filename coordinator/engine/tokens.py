@@ -126,9 +126,12 @@ class Tokens:
         """Have a token open nothing more, on any replica. Raises `StoreUnavailable`, `NotFound`, `Conflict`."""
         if token_id in self._settings:
             raise Conflict("invalid_state", "This token is in COORDINATOR_TOKENS; take it out there, and restart.")
-        await self._store.close_door()
-        known = await self._store.delete(token_id)
-        self._tell(TOKENS_CHANGED)
+        known = await self._store.has(token_id)
+        if known:
+            # Before it is gone, lest the last one open the door; not for a slip of the pen, which would lock all out.
+            await self._store.close_door()
+            known = await self._store.delete(token_id)
+            self._tell(TOKENS_CHANGED)
         if not known:
             raise NotFound("token_not_found", f"There is no token {token_id[:80]!r}.")
 

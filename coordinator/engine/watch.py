@@ -107,7 +107,8 @@ class Watch:
         self._places: Places = {}
         self._listeners: set[Listener] = set()
         self._hearing: set[Listener] = set()
-        self._reading: asyncio.Task[None] | None = None
+        # Each shard by itself: one that is away holds no other up.
+        self._reading: dict[int, asyncio.Task[None]] = {}
         self._is_stopped = False
 
     async def listen(self, chosen: Chosen, after: Places | None = None) -> Listener:
@@ -116,19 +117,19 @@ class Watch:
         Whoever listens has to `leave`. Raises `StoreUnavailable`, also for one too many.
         """
         if self._is_stopped:
-            raise StoreUnavailable("stopping", "This replica is stopping; ask another.")
+            raise _stopping()
         if len(self._listeners) >= LISTENERS_MOST:
             detail = f"{LISTENERS_MOST} streams are open at this replica, and it takes no more; ask another, or later."
             raise StoreUnavailable("too_many_streams", detail, 5)
         listener = Listener(chosen, self._shards_of(chosen), after or {})
         self._listeners.add(listener)
         try:
-            await asyncio.gather(*(self._open(shard) for shard in listener.shards))
+            await self._open_all(listener)
             # From here on it hears what comes; what came before is read for it alone.
             self._hearing.add(listener)
             places = {shard: self._places[shard] for shard in listener.shards}
-            if self._reading is None:
-                self._reading = asyncio.create_task(self._read_on())
+            for shard in listener.shards.difference(self._reading):
+                self._reading[shard] = asyncio.create_task(self._read_on(shard))
             missed, earlier = (False, []) if after is None else await self._catch_up(after, places)
         except BaseException:
             await self.leave(listener)
@@ -142,10 +143,11 @@ class Watch:
         self._hearing.discard(listener)
         wanted = {shard for one in self._listeners for shard in one.shards}
         self._places = {shard: place for shard, place in self._places.items() if shard in wanted}
-        if not self._hearing and self._reading is not None:
-            reading, self._reading = self._reading, None
+        heard = {shard for one in self._hearing for shard in one.shards}
+        idle = [self._reading.pop(shard) for shard in self._reading.keys() - heard]
+        for reading in idle:
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+        await asyncio.gather(*idle, return_exceptions=True)
 
     async def stop(self) -> None:
         """End all listening."""
@@ -162,6 +164,14 @@ class Watch:
             if shard is not None and shard < self._shards:
                 return frozenset({shard})
         return frozenset(range(self._shards))
+
+    async def _open_all(self, listener: Listener) -> None:
+        # All of them are waited for: one that ends after `leave` would leave a place that grows old.
+        opened = await asyncio.gather(*map(self._open, listener.shards), return_exceptions=True)
+        for failed in filter(None, opened):
+            raise failed
+        if listener.is_over:
+            raise _stopping()
 
     async def _open(self, shard: int) -> None:
         if shard not in self._places:
@@ -187,10 +197,10 @@ class Watch:
             place = happened.place
         return False, events
 
-    async def _read_on(self) -> None:
+    async def _read_on(self, shard: int) -> None:
         while True:
             try:
-                await asyncio.gather(*(self._read(shard) for shard in tuple(self._places)))
+                await self._read(shard)
             except StoreUnavailable:
                 await asyncio.sleep(_PAUSE_S)
             except Exception:
@@ -213,3 +223,7 @@ class Watch:
                     listener.hear(shard, happened)
             if happened.is_whole:
                 return
+
+
+def _stopping() -> StoreUnavailable:
+    return StoreUnavailable("stopping", "This replica is stopping; ask another.")

@@ -1,5 +1,6 @@
 """What happens in a shard, read from its stream: `lib/events.lua` writes it while somebody watches."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,22 +10,23 @@ from coordinator.domain.instants import format_instant
 from coordinator.store.connection import Connection
 from coordinator.store.sealing import PLAIN, Sealer
 
+log = logging.getLogger(__name__)
+
 READ_LIMIT = 1000
 """Events that one script reads: it holds Redis for a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """Each event with its place, and the place to go on from. If some were `missed`, nobody knows what came between."""
+    """Each event with its place, and the place to go on from. If some were `missed`, nobody knows what came between.
+
+    It `is_whole` if that was all that there is.
+    """
 
     missed: bool
     place: str
     events: list[tuple[str, Event]]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether that was all that there is."""
-        return len(self.events) < READ_LIMIT
+    is_whole: bool
 
 
 class EventStore:
@@ -39,8 +41,15 @@ class EventStore:
         """What happened behind a place; nothing without one. From here on, and for a minute, the shard is watched."""
         root = self._connection.root(shard)
         _, missed, place, entries = await self._connection.run("read_events", root, after=after, limit=READ_LIMIT)
-        events = [(at.decode(), self._event(dict(_pairs(words)))) for at, words in entries]
-        return Happened(bool(missed), place.decode(), events)
+        return Happened(bool(missed), place.decode(), list(self._events(entries)), len(entries) < READ_LIMIT)
+
+    def _events(self, entries: list[tuple[bytes, list[bytes]]]) -> Iterator[tuple[str, Event]]:
+        for at, words in entries:
+            try:
+                yield at.decode(), self._event(dict(_pairs(words)))
+            except (ValueError, KeyError):
+                # Of another version, or of somebody else; it would be read again and again, and nothing behind it.
+                log.exception("an entry of the events cannot be read, and is left out", extra={"event": "fault"})
 
     def _event(self, told: dict[str, str]) -> Event:
         queue, _, key = told.pop("lane", "").partition("#")

@@ -16,6 +16,7 @@ from coordinator.settings import Settings
 from coordinator.store.audit import AuditStore
 from coordinator.store.batches import BatchStore
 from coordinator.store.capacity import CapacityStore
+from coordinator.store.clock import read_ahead
 from coordinator.store.connection import Connection
 from coordinator.store.embedded import OLDEST_VERSION, running_url
 from coordinator.store.events import EventStore
@@ -243,6 +244,8 @@ async def check_address(store: Store) -> None:
 async def check_server(store: Store, *, may_forget: bool = False) -> None:
     """Refuse servers that would lose jobs by their own settings, but for one that `may_forget` all in a crash.
 
+    And a store whose time was moved on: here it goes by the real one, and what is in it would wait unseen.
+
     Raises `SettingsError` with the remedy, `StoreUnavailable` when they cannot be reached.
     """
     if store.connection.in_process:
@@ -252,6 +255,11 @@ async def check_server(store: Store, *, may_forget: bool = False) -> None:
         _check_place(info, is_cluster=isinstance(store.connection.servers, Cluster))
         _check_one(info, may_forget=may_forget)
         _check_durability(info, store.connection.durability)
+    if ahead_ms := await read_ahead(store.connection):
+        raise SettingsError(
+            f"the time of this store was moved {ahead_ms / 1000:.0f} s on, by `coordinator dev`: all in it lies in the "
+            "future. POST /dev/reset empties it while dev runs; --prefix or --redis-url names another store."
+        )
 
 
 def _check_place(info: dict[str, Any], *, is_cluster: bool) -> None:

@@ -49,6 +49,10 @@ class TokenStore:
                 log.warning("a token cannot be read", extra={"event": "token.unreadable", **told})
         return tokens
 
+    async def has(self, token_id: str) -> bool:
+        """Whether there is such a token, also one that cannot be read."""
+        return bool(await self._connection.call("HEXISTS", self._key, token_id))
+
     async def delete(self, token_id: str) -> bool:
         """Revoke a token. Returns whether there was one."""
         _, known = await self._connection.run("drop_record", self._key, name=token_id)

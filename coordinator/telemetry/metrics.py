@@ -92,7 +92,8 @@ class Metrics:
         def counter(name: str, about: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, about, labels, registry=self.registry)
 
-        self._accepted_of = counter("jobs_accepted", "Jobs that this replica accepted.", "queue")
+        about = "Jobs that this replica accepted; not those of schedules and callbacks."
+        self._accepted_of = counter("jobs_accepted", about, "queue")
         self._outcome_of = counter("attempts", "Attempts that this replica ended.", "queue", "outcome")
         self._end_of = counter("jobs_finished", "Jobs that an attempt's end finished here.", "queue", "state")
         self._answer_of = counter("api_requests", "Requests that this replica answered.", "operation", "status")

@@ -1,10 +1,11 @@
 """`POST /job/bulk` with `Accept: application/x-ndjson`: how far it is, line by line."""
 
+import contextlib
 import json
 
 import pytest
 
-from coordinator.api import bulk
+from coordinator.api import bulk, guards
 from coordinator.engine.replica import Replica
 from coordinator.errors import StoreUnavailable
 from coordinator.store.jobs import JobStore
@@ -96,6 +97,38 @@ async def test_a_replica_that_stops_says_so(many):
 
     assert last["problem"]["code"] == "stopping"
     assert (await many.client.get("/queue/default")).json()["cancelled"] < 250
+
+
+async def test_a_replica_does_only_so_many_at_once(many, monkeypatch):
+    monkeypatch.setattr(bulk, "TELL_S", 0)
+    asked = {"action": "cancel", "filter": {"queue": "default"}, "dryRun": True}
+    body = json.dumps(asked).encode()
+    async with contextlib.AsyncExitStack() as opened:
+        for _ in range(bulk.STREAMS_MOST):
+            stream = streaming(many.app, "/job/bulk", NDJSON | JSON, method="POST", body=body)
+            (await opened.enter_async_context(stream)).stop_reading()
+        refusal(await many.post("/job/bulk", asked, headers=NDJSON), 503, "too_many_streams")
+
+    assert (await lines_of(many, action="cancel", dryRun=True))[-1]["matched"] == 250
+
+
+async def test_a_revoked_token_ends_it_after_the_page_in_hand(many, monkeypatch):
+    monkeypatch.setattr(guards, "RENEWED_EACH_S", 0)
+    made = (await many.post("/token", {"name": "m", "scopes": ["manage", "read"]})).json()
+    many.client.headers["authorization"] = f"Bearer {made['token']}"
+    change = JobStore.change
+
+    async def revoke_meanwhile(self, shard, verb, ids):
+        monkeypatch.setattr(JobStore, "change", change)
+        await many.app.state["replica"].tokens.revoke(made["id"])
+        return await change(self, shard, verb, ids)
+
+    monkeypatch.setattr(JobStore, "change", revoke_meanwhile)
+
+    *_, last = await lines_of(many, action="cancel")
+
+    assert (last["problem"]["status"], last["problem"]["code"]) == (401, "unauthenticated")
+    assert (await many.app.state["replica"].store.queues.read("default")).counts["cancelled"] == 100
 
 
 async def test_a_client_that_goes_away_stops_it_after_the_page_in_hand(many, monkeypatch):

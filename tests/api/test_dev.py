@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from coordinator.app import build_app
-from coordinator.demo import CALLS_KEPT, Demo
+from coordinator.demo import CALLS_KEPT, KEPT_MOST_BYTES, Demo
 from coordinator.settings import Settings
 from coordinator.store.embedded import bundled_program
 from coordinator.store.open import Store, open_store, store_on
@@ -184,3 +184,18 @@ async def test_the_demo_function_shows_what_it_was_sent(dev: Api):
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "Hello &lt;you&gt;" in page.text
     assert "<you>" not in page.text
+
+
+async def test_the_demo_function_keeps_no_more_than_the_beginning_and_no_secrets(dev: Api):
+    token = f"rt1.k1.1.n-o_nce.1799999999.{'m' * 43}"
+    call = {"worker": "hello", "attempt": 1, "args": {"name": "x" * (1 << 20)}, "token": token}
+    secret = {"authorization": "Bearer of-an-administrator", "x-receipt-token": token, "cookie": "s=of-a-session"}
+    assert (await dev.client.post("/demo", json=call, headers=secret)).status_code == 200
+    assert (await dev.client.post("/demo", json=call | {"args": None}, headers={"x-token": token})).status_code == 200
+    short, long = (await dev.client.get("/demo/requests")).json()["items"]
+
+    assert short["body"] == call | {"args": None, "token": "[redacted]"}
+    assert short["headers"]["x-token"] == "[redacted]"
+    assert {long["headers"][name] for name in secret} == {"[redacted]"}
+    assert len(long["body"]) == len(long["answer"]) == KEPT_MOST_BYTES
+    assert token not in (await dev.client.get("/demo")).text

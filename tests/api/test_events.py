@@ -6,7 +6,7 @@ import contextlib
 import msgspec
 import pytest
 
-from coordinator.api import events
+from coordinator.api import events, guards
 from coordinator.app import build_app
 from coordinator.engine import watch
 from coordinator.settings import Settings
@@ -181,6 +181,10 @@ async def test_a_token_of_some_queues_has_to_choose_one(start):
         bearer = {"authorization": f"Bearer {made.json()['token']}"}
         refusal(await api.client.get("/event", headers=bearer), 403, "forbidden")
         refusal(await api.client.get("/event?queue=other", headers=bearer), 403, "forbidden")
+        await api.client.put("/schedule/of-others", json={"worker": "w", "queue": "other", "every": "1h"})
+        for name in ("of-others", "of-nobody"):
+            answer = await api.client.get(f"/event?queue=mail&scheduleId={name}", headers=bearer)
+            refusal(answer, 404, "schedule_not_found", says=name)
         async with streaming(api.app, "/event?queue=mail", bearer) as stream:
             await stream.events("hello")
             await api.enqueue(delay="1h")
@@ -198,6 +202,20 @@ async def test_a_stream_ends_when_its_token_is_revoked(start, monkeypatch):
             await stream.events("hello")
             await api.client.delete(f"/token/{made['id']}")
             await stream.over()
+
+
+async def test_a_busy_stream_tells_nothing_more_to_a_revoked_token(start, monkeypatch):
+    monkeypatch.setattr(guards, "RENEWED_EACH_S", 0)
+    async with start(tokens=TOKEN) as api:
+        api.client.headers.update(ADMIN)
+        made = (await api.post("/token", {"name": "m", "scopes": ["read"]})).json()
+        async with streaming(api.app, "/event", {"authorization": f"Bearer {made['token']}"}) as stream:
+            await stream.events("hello")
+            await api.enqueue(delay="1h")
+            await stream.events("job.created")
+            await api.client.delete(f"/token/{made['id']}")
+            await api.enqueue(delay="1h")
+            assert "job.created" not in await stream.body()
 
 
 async def test_two_replicas_both_tell_all(start, live_store, function, kind, server_url):

@@ -251,6 +251,30 @@ async def test_what_calls_into_another_queue_is_not_shown(api: Api):
         refusal(await api.client.get(f"/job/{job_id}", headers=bearer(token)), 403, "forbidden")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/job/bulk", {"action": "cancel", "filter": {"queue": "mine"}}),
+        ("/job/bulk", {"action": "edit", "filter": {"queue": "mine"}, "set": {"priority": 3}}),
+        ("/job/bulk", {"action": "delete", "filter": {"queue": "mine"}, "dryRun": True}),
+        ("/queue/mine/purge", {}),
+    ],
+    ids=["cancel", "edit", "dry run", "purge"],
+)
+async def test_what_calls_into_another_queue_is_left_out_of_bulk_acts(api: Api, path: str, body: Json):
+    token = await token_with(api, "manage", queues=("mine",))
+    callback = {"onFailure": {"worker": "w", "queue": "other"}}
+    calling = await api.enqueue(worker="w", queue="mine", delay="1h", **callback)
+    await api.enqueue(worker="w", queue="mine", delay="1h")
+    before = await api.job(calling)
+
+    answer = await api.client.post(path, json=body, headers=bearer(token))
+
+    done = 0 if "dryRun" in body else 1
+    assert answer.json() == {"matched": 1, "done": done, "more": False}
+    assert await api.job(calling) == before
+
+
 async def test_a_schedule_cannot_be_moved_out_of_the_queues_of_a_token(api: Api, seeded: Json):
     token = await token_with(api, "manage", queues=("mine",))
     moved = {"worker": "w", "queue": "other", "every": "1h"}

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from coordinator.api import stats
 from coordinator.domain.instants import parse_instant
 from tests.api.harness import Reply, refusal
 
@@ -87,6 +88,17 @@ async def test_one_queue_alone_is_told(api):
     assert (found["counts"]["scheduled"], sum(found["series"]["created"])) == (1, 1)
 
 
+async def test_the_workers_of_other_queues_are_not_those_of_one(api):
+    """Queues of the same shard too: there are more of them than shards."""
+    queues = [f"q{number}" for number in range(api.app.state["replica"].store.shards + 1)]
+    for queue in queues:
+        await api.until(await api.enqueue(f"worker-of-{queue}", queue=queue), "succeeded")
+
+    for queue in queues:
+        found = await stats_of(api, f"?queue={queue}")
+        assert [worker["name"] for worker in found["workers"]] == [f"worker-of-{queue}"]
+
+
 async def test_it_tells_who_works_and_how_full_redis_is(api, kind):
     ready = (await api.client.get("/ready")).json()
 
@@ -114,6 +126,18 @@ async def test_a_token_of_some_queues_sees_these(start):
         assert (found["counts"]["scheduled"], sum(found["series"]["created"])) == (1, 1)
         assert (found["workers"], found["replicas"], found["store"]) == (None, None, None)
         refusal(await api.client.get("/stat?queue=other", headers=bearer), 403, "forbidden")
+
+
+async def test_whether_a_token_is_told_all_does_not_depend_on_what_it_is_not_for(start, monkeypatch):
+    monkeypatch.setattr(stats, "WORKERS_MOST", 0)
+    async with start(tokens=TOKEN) as api:
+        api.client.headers.update(ADMIN)
+        await api.until(await api.enqueue(queue="mail"), "succeeded")
+        made = await api.post("/token", {"name": "m", "scopes": ["read"], "queues": ["mail"]})
+
+        found = await stats_of(api, headers={"authorization": f"Bearer {made.json()['token']}"})
+
+        assert (found["workers"], found["isTruncated"]) == (None, False)
 
 
 async def test_what_cannot_be_told_is_refused(idle):

@@ -183,6 +183,14 @@ async def test_the_door_stays_closed_when_the_last_token_is_revoked(is_known: bo
         refusal(await api.client.get("/queue"), 401, "unauthenticated")
 
 
+async def test_to_revoke_what_there_is_not_leaves_the_door_open():
+    async with resting() as api:
+        refusal(await api.client.delete("/token/nosuchid"), 404, "token_not_found")
+        api.app.state["replica"].tokens.forget()
+
+        assert (await api.client.get("/queue")).status_code == 200
+
+
 async def test_while_redis_is_away_one_request_finds_that_out_for_all(monkeypatch):
     """Each of a hundred would wait for the time-out of those before it."""
     async with resting() as api:

@@ -30,10 +30,10 @@ class Ward:
     names: dict[str, str]
 
     async def do(self, commands: str) -> None:
-        before = await self.shard.dump()
+        before = await self.shard.dump(counted=True)
         for command in commands.split(";"):
             await self.shard.call(*(word.format(root=self.shard.root, **self.names) for word in command.split()))
-        assert await self.shard.dump() != before or "EXPIRE" in commands
+        assert await self.shard.dump(counted=True) != before or "EXPIRE" in commands
 
     async def problems(self, *, repair: bool = False) -> list[tuple[str, str]]:
         return [(found.kind, found.key) for found in await self.shard.problems(repair=repair)]

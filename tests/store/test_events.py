@@ -199,6 +199,16 @@ async def test_who_comes_too_late_is_told_that_some_were_missed(shard, watcher):
     assert (await events.read(0, happened.place)).events == []
 
 
+async def test_what_cannot_be_read_is_left_out_and_logged(shard, watcher, caplog):
+    for words in (("at", "1"), ("type", "job.created", "at", "soon"), ("type", "x", b"\xff", "y")):
+        await shard.call("XADD", f"{shard.root}:events", "*", *words)
+    job_id = await shard.add_one()
+
+    assert [event["jobId"] for event in await watcher.happened()] == [job_id]
+    assert await watcher.happened() == []
+    assert [record.event for record in caplog.records] == ["fault"] * 3
+
+
 async def test_a_stream_does_not_grow_without_end(shard, watcher):
     for _ in range(50):
         await shard.add(100)

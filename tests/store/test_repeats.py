@@ -85,6 +85,8 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
         {"retention": s["retention"], "circuit_failures": 0, "circuit_open_ms": 30_000},
     ),
     "expired_jobs": lambda s: ([], {"limit": 10}),
+    "advance_clock": lambda _: ([], {"ahead_ms": 5000}),
+    "reset_shard": lambda _: ([], {}),
     "purge_jobs": lambda s: ([], {"retention": s["retention"], "limit": 10}),
     "change_jobs": lambda s: ([(s["waiting"],)], {"retention": s["retention"], "verb": "delete", "request": "d1"}),
     "edit_job": lambda s: (
@@ -140,6 +142,9 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
 CHANGES_NOTHING = {"due_schedules", "check_jobs", "check_indexes", "check_records", "drop_record"}
 """What writes only to mend, or forgets what is not there: in a sound keyspace it changes nothing."""
 
+BREAKS = {"register_replica", "put_record", "note_deed", "reset_shard"}
+"""What makes a key of the shard's root, or leaves other shards with half of something."""
+
 IS_ANOTHER_CALL_LATER = {"beat_jobs", "claim_jobs", "expire_jobs", "expired_jobs", "purge_jobs"}
 """What takes or finds whatever is due by then."""
 
@@ -184,7 +189,7 @@ def test_every_script_is_here():
 async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
     if script == "hold_leadership":
         await shard.store.leadership.resign(0, "r0")
-    shard.is_broken = script in {"register_replica", "put_record", "note_deed"}  # They make a key of the shard's root.
+    shard.is_broken = script in BREAKS
     rows, values = CALLS[script](seeded)
     before = await shard.dump(counted=True)
 
@@ -212,7 +217,7 @@ async def test_a_read_changes_nothing(shard, seeded, script):
 @pytest.mark.parametrize("script", sorted(set(CALLS) - IS_ANOTHER_CALL_LATER))
 async def test_a_call_that_is_repeated_much_later_makes_nothing_twice(shard, seeded, clock, script):
     """The jobs, and how often each was tried, are the same as if the repetition had never come."""
-    shard.is_broken = script in {"register_replica", "put_record", "note_deed"}  # They make a key of the shard's root.
+    shard.is_broken = script in BREAKS
     rows, values = CALLS[script](seeded)
     await shard.run(script, rows, **values)
     once = await shard.dump(counted=True)

@@ -13,6 +13,7 @@ from redis.asyncio.connection import SSLConnection
 
 from coordinator.domain.durability import asking
 from coordinator.errors import SettingsError, StoreUnavailable
+from coordinator.store.clock import ClockStore, read_ahead
 from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import check_server, open_store
 from coordinator.store.servers import Access, Cluster, OneServer, open_servers
@@ -381,6 +382,34 @@ async def test_a_server_that_cannot_write_through_is_refused_at_the_start(tmp_pa
         await check_server(store)
     await store.close()
     server.stop()
+
+
+async def test_a_store_whose_time_was_moved_on_is_refused_at_the_start(real_server):
+    store = open_store(real_server.url, prefix="moved", shards=2, dev_clock=True)
+    await check_server(store)
+    clock = ClockStore(store.connection)
+    assert await clock.advance(60_000) == 60_000
+    with pytest.raises(SettingsError, match=r"60 s on.*POST /dev/reset"):
+        await check_server(store)
+    await clock.reset()
+    await check_server(store)
+    await store.close()
+
+
+async def test_time_that_is_moved_by_a_call_that_is_repeated_is_moved_once(real_server):
+    """With the leases of what runs."""
+    store = open_store(real_server.url, prefix="repeated", shards=1, dev_clock=True)
+    shard, root = Shard(store), store.connection.root(0)
+    attempt = await shard.run_one()
+    leases = [await store.connection.call("ZSCORE", f"{root}:running:default", attempt.job_id)]
+    for _ in range(2):
+        await store.connection.run("advance_clock", root, ahead_ms=3000)
+        leases.append(await store.connection.call("ZSCORE", f"{root}:running:default", attempt.job_id))
+
+    before, *after = map(int, leases)
+    assert after == [before + 3000] * 2
+    assert await read_ahead(store.connection) == 3000
+    await store.close()
 
 
 async def test_no_replica_is_told_at_the_start(real_server, caplog):

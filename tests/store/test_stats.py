@@ -1,5 +1,7 @@
 """What happens is counted, once, in the minute in which it does; and what the counters tell."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -10,6 +12,8 @@ from coordinator.domain.recurrence import Rule
 from coordinator.domain.schedule import Schedule
 from coordinator.domain.spans import SPANS, quantile
 from coordinator.domain.unique import Unique
+from coordinator.errors import StoreUnavailable
+from coordinator.store import stats as stats_module
 from coordinator.store.schedules import StoredSchedule
 from coordinator.store.scripts import load
 
@@ -151,9 +155,9 @@ async def test_the_counters_of_a_minute_go_after_three_hours(shard):
     assert 3 * 3_600_000 < left <= 3 * 3_600_000 + 300_000
 
 
-async def test_names_beyond_a_thousand_are_counted_together(shard):
+async def test_names_beyond_three_hundred_are_counted_together(shard):
     key = f"{shard.root}:stats:{shard.start // MINUTE}"
-    await shard.call("HSET", key, *(word for at in range(1000) for word in (f"q{at} created", 1)))
+    await shard.call("HSET", key, *(word for at in range(300) for word in (f"q{at} created", 1)))
     await shard.call("PEXPIRE", key, 60_000)
     await shard.end(await shard.run_one(), shard.succeed)
     await shard.add(2, "shop")
@@ -222,8 +226,9 @@ async def test_many_minutes_with_many_names_are_read_in_steps(shard):
     assert activity.totals("created") == [1500, 1500, 1500]
 
 
-async def test_a_minute_that_is_over_is_read_once(shard, clock):
+async def test_a_minute_that_is_over_is_read_once(shard, clock, monkeypatch):
     """What is asked again costs what has come since, also when it is asked for more minutes or for others."""
+    monkeypatch.setattr(stats_module, "SHARED_S", 0)
     stats = shard.store.stats
     await shard.add(1)
     await clock.advance(2 * MINUTE)
@@ -236,7 +241,57 @@ async def test_a_minute_that_is_over_is_read_once(shard, clock):
     assert (await stats.read(2, [0])).totals("created") == [0, 5]
     await clock.advance(MINUTE)
     assert (await stats.read(3, [0])).totals("created") == [0, 5, 0]
-    assert (await stats.read(9, [0])).totals("created") == [0] * 6 + [0, 5, 0]
+    assert (await stats.read(9, [0])).totals("created") == [0] * 5 + [1, 0, 5, 0]
+
+
+async def test_when_much_is_kept_the_oldest_minutes_are_forgotten(shard, clock, monkeypatch):
+    """They are read again, and those that are kept are not."""
+    monkeypatch.setattr(stats_module, "SHARED_S", 0)
+    monkeypatch.setattr(stats_module, "KEPT_MOST", 2)
+    stats, minute = shard.store.stats, shard.start // MINUTE
+    for number in range(4):
+        await shard.add(number + 1)
+        await clock.advance(MINUTE)
+    await shard.store.stats.read(5, [0])
+    for number in range(4):
+        await shard.call("HSET", f"{shard.root}:stats:{minute + number}", "default created", 100)
+
+    assert (await stats.read(5, [0])).totals("created") == [100, 100, 3, 4, 0]
+    assert (await stats.read(3, [0])).totals("created") == [3, 4, 0]
+
+
+async def test_those_who_ask_at_once_share_one_read(shard, monkeypatch):
+    """Also those who ask for less, and soon after; whoever goes away does not end it for the others."""
+    connection, ran = shard.store.connection, []
+    original = type(connection).run
+
+    async def counted(self, script, *given, **values):
+        ran.append(script)
+        return await original(self, script, *given, **values)
+
+    monkeypatch.setattr(type(connection), "run", counted)
+    stats = shard.store.stats
+    gone = asyncio.create_task(stats.read(60, [0]))
+    asked = [asyncio.create_task(stats.read(minutes, [0])) for minutes in (60, 3)]
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert [len((await one).totals("created")) for one in asked] == [60, 3]
+    await stats.read(60, [0])
+    assert ran == ["read_stats"]
+
+
+async def test_a_read_that_failed_is_not_shared_with_those_who_ask_later(shard, monkeypatch):
+    stats, connection = shard.store.stats, type(shard.store.connection)
+    with monkeypatch.context() as broken:
+
+        async def away(*_given, **_values):
+            raise StoreUnavailable("redis_unavailable", "It is away.")
+
+        broken.setattr(connection, "run", away)
+        told = await asyncio.gather(*(stats.read(60, [0]) for _ in range(2)), return_exceptions=True)
+        assert [type(error) for error in told] == [StoreUnavailable] * 2
+
+    await stats.read(60, [0])
 
 
 async def test_queues_are_counted_together(shard, clock):

@@ -30,23 +30,24 @@ local bytes = 0
 local function claimed_job(id, field)
   return { id, tonumber(field.attempt), tonumber(field.deadline_at), tonumber(field.lost or 0),
     tonumber(field.snoozes or 0), tonumber(field.throttles or 0), tonumber(field.earlier or 0), field.spec,
-    math.max(0, now - field.run_at) }
+    math.max(0, (tonumber(field.started_at or nil) or now) - field.run_at) }
 end
 
 local function fields_of(id)
   local value = redis.call("HMGET", job_key(id), "spec", "attempt", "timeout_ms", "lost", "snoozes", "throttles",
     "outcome", "state", "nonce", "deadline_at", "cost", "heartbeat_ms", "expires_at", "earlier", "worker",
-    "run_at")
+    "run_at", "started_at")
   return { spec = value[1], attempt = value[2], timeout_ms = value[3], lost = value[4], snoozes = value[5],
     throttles = value[6], outcome = value[7], state = value[8], nonce = value[9], deadline_at = value[10],
     cost = tonumber(value[11] or 1), heartbeat_ms = tonumber(value[12] or nil), expires_at = tonumber(value[13] or nil),
-    earlier = value[14], worker = value[15], run_at = tonumber(value[16] or now) }
+    earlier = value[14], worker = value[15], run_at = tonumber(value[16] or now),
+    started_at = value[17] }
 end
 
 local function start_attempt(lane, id, field)
   if tonumber(field.attempt) > 0 then redis.call("ZREM", retrying_key(lane.queue.name), id) end
   if field.outcome then redis.call("HDEL", job_key(id), "outcome") end
-  field.attempt = tonumber(field.attempt) + 1
+  field.attempt, field.started_at = tonumber(field.attempt) + 1, now
   field.deadline_at = now + tonumber(field.timeout_ms)
   if field.expires_at then redis.call("ZREM", expiries_key, id) end
   if field.heartbeat_ms then

@@ -2,6 +2,7 @@
 -- key of the server.
 --
 -- Returns {"ok", keys}, how many there were.
+-- flags: allow-oom
 
 -- @include lib/keys
 

@@ -127,7 +127,11 @@ export function useNow() {
 /** How it is known what happens: `off`, `live`, `polling`. */
 export function useMode() {
   const [mode, setMode] = useState(modeNow);
-  useEffect(() => watchMode(setMode), []);
+  useEffect(() => {
+    // It may have changed between the first look and now.
+    setMode(modeNow());
+    return watchMode(setMode);
+  }, []);
   return mode;
 }
 

@@ -13,7 +13,7 @@ import { attempt } from "../parts/toasts.js";
 import { actOnAll } from "./bulk.js";
 import { replayEdited } from "./job_actions.js";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 10_000;
 const CHANGES = new Set(["job.dead", "job.queued", "job.deleted"]);
 
 export function Dead({ route }) {
@@ -46,7 +46,9 @@ function Groups({ queue }) {
               </ul>
               ${isTruncated && html`<p class="end faint">These are of the last ${plural(looked, "dead job")}; there are more.</p>`}
             `
-          : html`<${Empty} icon="check" title="No job is dead">What uses up its attempts, or is of no use to try again, would be here.</${Empty}>`}
+          : isTruncated
+            ? html`<${Empty} icon="search" title="None was found in time">There is too much to look through. A queue of its own is looked through sooner.</${Empty}>`
+            : html`<${Empty} icon="check" title="No job is dead">What uses up its attempts, or is of no use to try again, would be here.</${Empty}>`}
     </${Loaded}>
   `;
 }

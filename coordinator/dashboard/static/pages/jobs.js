@@ -129,7 +129,7 @@ function columnsOf(query) {
     {
       name: "Queue",
       kind: "tight",
-      cell: (job) => html`<a class="quiet" href=${to("jobs", { ...query, queue: job.queue, cursor: "" })}>${job.queue}</a>${job.key && html` <a class="chip" href=${to("jobs", { queue: job.queue, key: job.key })} title="Its key">${job.key}</a>`}`,
+      cell: (job) => html`<a class="quiet" href=${to("jobs", { ...query, queue: job.queue, cursor: "" })}>${job.queue}</a>${job.key && html` <a class="chip" href=${to("jobs", { queue: job.queue, key: job.key })} title=${`Its key: ${job.key}`}>${job.key}</a>`}`,
     },
     { name: "Attempt", kind: "number", cell: (job) => html`${job.attempt}<span class="faint">/${job.maxAttempts}</span>` },
     { name: "When", kind: "tight", cell: (job) => html`<${When} job=${job} />` },

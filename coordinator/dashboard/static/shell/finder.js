@@ -29,7 +29,7 @@ export function Finder() {
     field.current.blur();
   };
   const choose = async (choice) => {
-    const address = choice.address ?? (await found(text.trim(), queues));
+    const address = choice.address ?? (await found(text.trim()));
     if (address) {
       leave();
       go(address);
@@ -133,15 +133,17 @@ function choicesOf(text, queues, workers) {
 }
 
 /** Where the job with this id or this handle is shown; null if there is none. */
-async function found(text, queues) {
+async function found(text) {
   try {
     const thing = await read(`/job/${encodeURIComponent(text)}`);
     return to([thing.kind === "schedule" ? "schedules" : "jobs", thing.id]);
   } catch {
-    // It is no id. A handle is one within its queue, so each is asked.
+    // It is no id. A handle is one within its queue, so each is asked, also one that has begun a moment ago.
   }
+  const none = { items: [] };
+  const { items: queues } = await read("/queue").catch(() => none);
   const pages = await Promise.all(
-    queues.slice(0, QUEUES_MOST).map((queue) => read("/job", { queue, unique: text }).catch(() => ({ items: [] }))),
+    queues.slice(0, QUEUES_MOST).map(({ name }) => read("/job", { queue: name, unique: text }).catch(() => none)),
   );
   const job = pages.flatMap(({ items }) => items)[0];
   return job ? to(["jobs", job.id]) : null;
