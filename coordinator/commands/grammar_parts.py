@@ -4,14 +4,15 @@ import argparse
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
-from coordinator.domain.job import STATES
-
 # The class is generic for type checkers only.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 
+STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
+"""As the domain has them, whose modules take time to load; a test holds the two together."""
+
 FILTERS = {
     "queue": "of this queue",
-    "state": "queued, scheduled, retrying, running, succeeded, dead or cancelled",
+    "state": f"{', '.join(STATES[:-1])} or {STATES[-1]}",
     "worker": "for this worker",
     "key": "of this key",
     "tag": "with this tag",

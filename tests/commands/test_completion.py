@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from coordinator.commands import grammar_parts
+from coordinator.domain import job
+
 ASK = """
 source ./completion
 COMP_WORDS=(coordinator {words})
@@ -73,3 +76,7 @@ print(sorted(slow & set(sys.modules)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_the_states_that_are_offered_are_all_there_are():
+    assert grammar_parts.STATES == job.STATES
