@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(options, "family"):
         from coordinator.commands.running import run  # noqa: PLC0415
 
-        options.parser = parser
+        options.parser, options.commands = parser, commands
         return run(options)
     from coordinator.server_commands import run_command  # noqa: PLC0415
 

@@ -60,6 +60,8 @@ def _kept(text: bytes) -> str:
 
 
 async def _work(call: dict[str, Any]) -> dict[str, Any]:
+    if call.get("ping") is True:
+        return {"pong": True, "sdk": "demo", "workers": [call["worker"]]}
     args = call["args"] if isinstance(call["args"], dict) else {}
     if call["worker"] == "flaky" and call["attempt"] == 1:
         return {"status": "failure", "error": "the first attempt of 'flaky' always fails"}

@@ -17,10 +17,11 @@ from coordinator import __version__, demo, token_command
 from coordinator.api.setting_answers import roster_answer
 from coordinator.app import build_app
 from coordinator.calling.egress_allow import DEVELOPMENT
+from coordinator.commands.endings import UNREACHABLE
 from coordinator.doctor import examine
 from coordinator.edges.limits import Limits
 from coordinator.engine.replica import Replica
-from coordinator.errors import CoordinatorError, SettingsError
+from coordinator.errors import CoordinatorError, SettingsError, StoreUnavailable
 from coordinator.log import set_up_logging
 from coordinator.safety import refuse_misplaced, refuse_open_door, refuse_unusable, refuse_weak_tokens
 from coordinator.sdk.sources import SOURCES
@@ -49,8 +50,12 @@ _TRY = """\
 """
 
 
+_ASKING = frozenset({"doctor", "replicas", "token"})
+"""They ask a store and end; a replica that could not begin has failed."""
+
+
 def run_command(options: dict[str, Any]) -> int:
-    """Run a command. Returns the exit code: 0 is well, 1 is an error, 2 is a wrong setting."""
+    """Run a command. Returns the exit code: 0 is well, 1 an error, 2 a wrong setting, 5 that nobody could be asked."""
     command = options.pop("command")
     if command == "sdk":
         (source,) = (source for source in SOURCES if source.language == options["language"])
@@ -61,7 +66,9 @@ def run_command(options: dict[str, Any]) -> int:
         settings = read_settings(os.environ, options)
         set_up_logging(settings.log_level)
         if command == "health":
-            return _health(own["url"] or replace(settings, public_url="").own_url)
+            is_here = options.get("host") is not None or options.get("port") is not None
+            named = own["url"] or ("" if is_here else os.environ.get("COORDINATOR_URL"))
+            return _health(named or replace(settings, public_url="").own_url)
         if command == "dev":
             return run(_dev(settings, own["data_dir"], tour=own["demo"] or own["once"], once=own["once"]))
         if command == "doctor":
@@ -77,7 +84,7 @@ def run_command(options: dict[str, Any]) -> int:
         return 2
     except CoordinatorError as error:
         sys.stderr.write(f"coordinator: {error}{f' ({error.__cause__})' if error.__cause__ else ''}\n")
-        return 1
+        return UNREACHABLE if isinstance(error, StoreUnavailable) and command in _ASKING else 1
 
 
 async def _serve(settings: Settings) -> int:
@@ -211,4 +218,4 @@ def _health(url: str) -> int:
             return 0
     except (HTTPException, OSError, ValueError) as error:
         sys.stderr.write(f"coordinator: {url} does not answer: {error}\n")
-        return 1
+        return UNREACHABLE

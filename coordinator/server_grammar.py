@@ -42,7 +42,7 @@ def add_server_commands(commands: Commands) -> None:
         where = f"of a running `dev`, if there is no Redis ({DATA_DIR})"
         looking.add_argument("--data-dir", type=Path, default=DATA_DIR, help=where)
     health = commands.add_parser("health", help="ask a replica whether it lives; exit code 0 if it does")
-    health.add_argument("--url", help="where it is (http://host:port of the settings)")
+    health.add_argument("--url", help="where it is (COORDINATOR_URL, else http://host:port of the settings)")
     sdk = commands.add_parser("sdk", help="print the file that functions are made with")
     sdk.add_argument("language", choices=[source.language for source in SOURCES], help="types are those of js")
     types, words = field_types(), descriptions()

@@ -275,10 +275,11 @@ async def test_a_place_that_cannot_be_opened_stops_the_start(
     assert says in await refused(command, "--redis-url", "redis://127.0.0.1:1", flag, value)
 
 
-async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Start):
-    command = await start("serve", "--redis-url", "redis://127.0.0.1:1")
+@pytest.mark.parametrize(("arguments", "code"), [("serve", 1), ("doctor", 5), ("replicas", 5), ("token list", 5)])
+async def test_a_redis_that_cannot_be_reached_is_told_with_the_cause(start: Start, arguments: str, code: int):
+    command = await start(*arguments.split(), "--redis-url", "redis://127.0.0.1:1")
 
-    assert await command.ends() == 1
+    assert await command.ends() == code
     assert command.err.startswith("coordinator: Redis cannot be reached")
     assert "refused" in command.err
     assert "Traceback" not in command.err
@@ -465,8 +466,12 @@ async def test_health_of_nobody_is_bad(start: Start):
     by_settings = await start("health", COORDINATOR_PORT="1", COORDINATOR_HOST="::1")
     by_nonsense = await start("health", "--url", "nonsense")
 
-    for command, shown in ((by_settings, "[::1]:1"), (by_nonsense, "nonsense")):
-        assert (await command.ends(), command.out) == (1, "")
+    by_address = await start("health", COORDINATOR_URL="http://127.0.0.1:2")
+    by_flag = await start("health", "--port", "1", COORDINATOR_URL="http://127.0.0.1:2")
+
+    shown_by = [(by_settings, "[::1]:1"), (by_nonsense, "nonsense"), (by_address, "127.0.0.1:2"), (by_flag, ":1")]
+    for command, shown in shown_by:
+        assert (await command.ends(), command.out) == (5, "")
         assert f"{shown} does not answer" in command.err
         assert "Traceback" not in command.err
 
@@ -480,7 +485,7 @@ async def test_health_asks_past_a_proxy_and_understands_what_is_no_http(start: S
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = str(server.sockets[0].getsockname()[1])
         command = await start("health", "--port", port, http_proxy="http://127.0.0.1:1")
-        assert await command.ends() == 1
+        assert await command.ends() == 5
 
     assert "does not answer" in command.err
     assert "refused" not in command.err

@@ -226,13 +226,19 @@ class ThingShape(Shape):
     name: str
 
 
+class ChangedThingShape(ThingShape):
+    """Each of `fields` is a name, what is there, and what is declared or the default."""
+
+    fields: list[tuple[str, Any, Any]]
+
+
 class SyncShape(Shape):
     """What a declaration changes."""
 
     owner: str
     dry_run: bool
     created: list[ThingShape]
-    updated: list[ThingShape]
+    updated: list[ChangedThingShape]
     deleted: list[ThingShape]
     unchanged: list[ThingShape]
 

@@ -14,13 +14,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Raw, Struct
 
-from coordinator.errors import Invalid
+from coordinator.errors import Invalid, joined
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>.*)`", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _ENUM = re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL)
 _AT = re.compile(r"^(?P<message>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\[[^\]]*\]|[^.\[]+")
+_TYPES = re.compile(r"`(?P<types>\w+(?: \| \w+)*)`")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "a list",
+}
 _ANY_KEY = "[...]"
 _SHOWN = 80
 
@@ -70,7 +79,13 @@ def _told(text: str, path: str, hint: object) -> Invalid:
     if "matching regex" in text:
         names = "up to 128 letters, digits and _ . : - (and / in a worker's), a letter or digit first"
         return Invalid(path, f"is not a name: {names}")
+    text = _TYPES.sub(_in_words, text)
     return Invalid(path or "body", text[:1].lower() + text[1:])
+
+
+def _in_words(types: re.Match[str]) -> str:
+    """`int | null` of the decoder, as people say it."""
+    return joined([_WORDS.get(one, one) for one in types["types"].split(" | ")])
 
 
 def _in_entry(path: str, hint: object, raw: bytes, where: str) -> Invalid | None:

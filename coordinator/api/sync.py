@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from litestar import Response, post
 from litestar.params import RawBody
@@ -13,6 +13,7 @@ from coordinator.api.answers import json_response
 from coordinator.api.asking import spec_asked
 from coordinator.api.context import Request, egress_of, replica_of, takes_literals
 from coordinator.api.job_bodies import DryRunQuery, NewJobBody
+from coordinator.api.plan_fields import changed_fields
 from coordinator.api.queue_bodies import QueueBody, queue_settings_of
 from coordinator.api.queues import checked_queue
 from coordinator.api.reading import QUEUE_NAME, Body, decode, decode_query
@@ -91,10 +92,12 @@ async def sync_all(request: Request, body: RawBody) -> Response[bytes]:
     )
     schedules = await _schedules(asked, _Declared(asked.owner, workers, queues, replica.directory))
     plans = await sync(replica, Declaration(asked.owner, workers, queues, schedules), is_dry=is_dry)
-    changes = {
+    changes: dict[str, list[dict[str, Any]]] = {
         change: [{"kind": kind, "name": name} for kind, made in plans.items() for name in getattr(made, change)]
         for change in ("created", "updated", "deleted", "unchanged")
     }
+    for one in changes["updated"]:
+        one["fields"] = changed_fields(*plans[one["kind"]].changes[one["name"]])
     return json_response({"owner": asked.owner, "dryRun": is_dry} | changes)
 
 

@@ -1,26 +1,13 @@
-"""A declaration as a file holds it, and how what is declared differs from what is there.
-
-The coordinator says which things change; which of their fields do is found here, by what it tells of them.
-"""
+"""A declaration as a file holds it, and a value of its fields as a line has it."""
 
 import json
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from coordinator.commands.endings import USAGE, Ending
 from coordinator.commands.words import brief
-from coordinator.domain.durations import parse_duration
-from coordinator.domain.instants import format_instant, parse_instant
-from coordinator.errors import Invalid
-
-HIDDEN = "[hidden]"
-"""Stands in an answer for what is secret."""
-
-_DURATIONS = "Ms"
-_INSTANTS = frozenset({"startAt", "endAt", "runAt"})
 
 Declared = dict[str, Any]
 
@@ -59,43 +46,8 @@ def _yaml(text: str) -> Any:  # noqa: ANN401 - what a file holds
         raise ValueError(str(error)) from None
 
 
-def differences(declared: Declared, known: Declared, path: str = "") -> Iterator[tuple[str, object, object]]:
-    """The fields that differ: their names, what is there, and what is declared."""
-    for name, wanted in declared.items():
-        field = f"{path}{name}"
-        if f"{name}{_DURATIONS}" in known:
-            before: Any = known[f"{name}{_DURATIONS}"]
-            if _length(wanted) != before:
-                yield field, f"{before} ms" if before is not None else None, wanted
-            continue
-        before = known.get({"runAt": "startAt"}.get(name, name))
-        if isinstance(wanted, dict) and isinstance(before, dict):
-            yield from differences(wanted, before, f"{field}.")
-        elif before == HIDDEN:
-            yield field, HIDDEN, "as declared"
-        elif not _is_same(name, wanted, before, known):
-            yield field, before, wanted
-
-
-def written(value: object) -> str:
+def written(field: str, value: object) -> str:
     """A value of a field in a line."""
-    return "none" if value is None else brief(value, 100)
-
-
-def _length(value: object) -> object:
-    try:
-        return parse_duration(value, "")
-    except Invalid:
-        return value
-
-
-def _is_same(name: str, wanted: object, before: object, known: Declared) -> bool:
-    if name in _INSTANTS and wanted is not None:
-        try:
-            wanted = format_instant(parse_instant(wanted, name, known.get("timezone")))
-        except Invalid:
-            return False
-    if name == "retry" and isinstance(wanted, list):
-        wanted = [_length(one) for one in wanted]
-    # A preset is told as the limits that it means; seconds as six fields of cron.
-    return name in {"preset", "seconds"} or wanted == before
+    if value is None:
+        return "none"
+    return f"{value} ms" if field.endswith("Ms") else brief(value, 100)

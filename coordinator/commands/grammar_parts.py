@@ -1,15 +1,18 @@
 """What the commands' grammars are made of: a leaf with the common flags, the filter of jobs, and consent."""
 
 import argparse
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeAlias
 
 # The class is generic for type checkers only.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - it has no other name
 
+STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
+"""As the domain has them, whose modules take time to load; a test holds the two together."""
+
 FILTERS = {
     "queue": "of this queue",
-    "state": "queued, scheduled, retrying, running, succeeded, dead or cancelled",
+    "state": f"{', '.join(STATES[:-1])} or {STATES[-1]}",
     "worker": "for this worker",
     "key": "of this key",
     "tag": "with this tag",
@@ -40,17 +43,27 @@ def leaf(commands: Commands, name: str, text: str, family: str) -> argparse.Argu
 
 def acts_of(parser: argparse.ArgumentParser) -> Collection[str]:
     """The names of the commands below this one."""
+    return frozenset(_below(parser))
+
+
+def act_of(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    """The parser of the command below this one."""
+    return _below(parser)[name]
+
+
+def _below(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
     for action in parser._actions:  # noqa: SLF001 - it has no other way to be asked
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-            return frozenset(action.choices)
-    return frozenset()
+            return action.choices
+    return {}
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Which jobs are meant."""
     group = parser.add_argument_group("which jobs")
     for name, text in FILTERS.items():
-        group.add_argument(f"--{name}", help=text, metavar="TEXT")
+        choices = STATES if name == "state" else None
+        group.add_argument(f"--{name}", help=text, metavar="TEXT", choices=choices)
     group.add_argument(
         *("--filter", "-f"), action="append", default=[], metavar="NAME=VALUE", help="the same, such as -f state=dead"
     )

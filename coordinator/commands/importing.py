@@ -182,23 +182,27 @@ class _Import:
     def tell(self, identity: str) -> int:
         """What came of it. Returns the exit code."""
         at, took_s = self.at, time.monotonic() - self._began
+        # Of one that was interrupted they are what was in flight, and its own.
+        before = 0 if self._is_resumed else self._again
+        made, there = at.made - before, at.duplicates + before
         told = {
             "id": identity,
             "lines": at.number,
-            "made": at.made,
+            "made": made,
+            "madeBefore": before,
             "duplicates": at.duplicates,
             "refused": at.refused,
             "rejects": str(self._rejects) if at.refused else None,
             "resumedAtLine": self._first + 1 if self._is_resumed else None,
             "seconds": round(took_s, 3),
         }
-        text = f"made {plural(at.made, 'job')}"
-        text += f", {number(at.duplicates)} were there already (unique)" if at.duplicates else ""
+        text = f"made {plural(made, 'job')}"
+        text += f", {number(there)} {'was' if there == 1 else 'were'} there already" if there else ""
         text += f", {number(at.refused)} refused: {self._rejects}" if at.refused else ""
         self._writer.did(told, f"{text}; {took_s:.1f} s")
-        if self._again and not self._is_resumed:
+        if before:
             self._writer.note(
-                f"{plural(self._again, 'job')} of these had been made by an import of the same within a day, "
+                f"{plural(before, 'job')} of these had been made by an import of the same within a day, "
                 "and were not made again; --id NAME makes them anew."
             )
         return REFUSED if at.refused else DONE

@@ -29,8 +29,10 @@ _NUMBERS = {"priority", "cost", "max_attempts"}
 
 
 def run(options: Namespace) -> int:
-    """Do what was asked for."""
+    """Do what was asked for. Whatever can be wrong with it is found before anything is sent."""
     writer, place = Writer.of(options), place_of(options)
+    if getattr(options, "wait", None):
+        _limit_s(options)
     with connect(place) as client:
         if options.command == "enqueue":
             return _enqueue(client, options, writer)
@@ -54,12 +56,14 @@ def _enqueue(client: CommandClient, options: Namespace, writer: Writer) -> int:
             raise Ending(USAGE, "--arg sets a field of args, and args are no object here.")
         put_fields(body["args"], options.arg)
     put_fields(body, options.set)
+    if options.wait and (body.get("cron") is not None or body.get("every") is not None):
+        raise Ending(USAGE, "--wait is for a job, and --cron and --every make a schedule, which has no end.")
     if options.dry_run:
         told = client.request("POST", "/job", body, query={"dryRun": "true"})
         writer.did(told, f"would run {told['nextRuns'][0]}; nothing was stored")
         return DONE
     job = client.request("POST", "/job", body, idempotency_key=options.idempotency_key or str(uuid.uuid4()))
-    if options.wait and job["kind"] == "job":
+    if options.wait:
         writer.note(f"{job['id']} {job['state']}")
         return _wait(client, job["id"], options, writer)
     # Of what is made the id is what is asked for, also where no word more is wanted.
@@ -97,9 +101,8 @@ def _show(client: CommandClient, options: Namespace, writer: Writer) -> int:
 
 def _wait(client: CommandClient, job_id: str, options: Namespace, writer: Writer) -> int:
     """Until it is final; its state is the exit code."""
-    limit_s = parse_duration(options.wait, "--wait", least_ms=1) / 1000
     try:
-        job = client.wait(job_id, timeout=limit_s)
+        job = client.wait(job_id, timeout=_limit_s(options))
     except ValueError as error:
         raise Ending(USAGE, f"{error}.") from None
     except TimeoutError:
@@ -108,6 +111,11 @@ def _wait(client: CommandClient, job_id: str, options: Namespace, writer: Writer
     if job["state"] not in FINAL_STATES:
         return STILL_GOING
     return DONE if job["state"] == "succeeded" else JOB_FAILED
+
+
+def _limit_s(options: Namespace) -> float:
+    """Raises `Invalid`."""
+    return parse_duration(options.wait, "--wait", least_ms=1) / 1000
 
 
 def _list(client: CommandClient, options: Namespace, writer: Writer) -> int:

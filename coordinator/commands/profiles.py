@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from coordinator.commands.endings import DONE, NOT_FOUND, USAGE, Ending
+from coordinator.commands.endings import DONE, NOT_FOUND, USAGE, Ending, code_of, line_of
 from coordinator.commands.writing import Column, Writer
 from coordinator.sdk.for_commands import CommandClient
+from coordinator.sdk.sending import CoordinatorError
 
 URL_DEFAULT = "http://127.0.0.1:8000"
 """Where `coordinator dev` and `serve` listen, if they are not told otherwise."""
@@ -108,8 +109,7 @@ def _login(options: Namespace) -> int:
     token = options.token or _asked_token(url)
     if token and not _TOKEN.fullmatch(token):
         raise Ending(USAGE, "this token cannot be sent: it has spaces, or characters beyond ASCII.")
-    with connect(Place(url, token, "login")) as client:
-        session = client.request("GET", "/session")
+    session = _session(Place(url, token, "login"))
     if urlsplit(url).scheme == "http" and urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"} and token:
         writer.note(f"Warning: {url} is no https; whoever is on the way can read the token.")
     known = read_profiles()
@@ -119,6 +119,16 @@ def _login(options: Namespace) -> int:
     told = {"profile": name, "url": url, "session": session}
     writer.did(told, f"{name}: {url} as {who}, who may {', '.join(session['scopes']) or 'do everything'} ({path})")
     return DONE
+
+
+def _session(place: Place) -> dict[str, Any]:
+    """Who one is there. Raises `Ending`: the profile that would tell the address is not there yet."""
+    try:
+        with connect(place) as client:
+            told: dict[str, Any] = client.request("GET", "/session")
+    except CoordinatorError as error:
+        raise Ending(code_of(error), line_of(error, place.url)) from None
+    return told
 
 
 def _asked_token(url: str) -> str:

@@ -23,7 +23,8 @@ def run(options: Namespace) -> int:
             writer.wrong(ending.line)
         return ending.code
     except CoordinatorError as error:
-        writer.wrong(line_of(error, place_of(options).url))
+        line = line_of(error, place_of(options).url)
+        writer.wrong(line.replace("?queue=", "--queue") if hasattr(options, "queue") else line)
         return code_of(error)
     except OurError as error:
         # A duration or an instant that was read here.

@@ -2,22 +2,19 @@
 
 from argparse import Namespace
 from typing import Any
-from urllib.parse import quote
 
 from coordinator.commands.asking import agree
-from coordinator.commands.declarations import Declared, differences, read_declaration, written
+from coordinator.commands.declarations import Declared, read_declaration, written
 from coordinator.commands.endings import DONE, USAGE, Ending
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import clean
 from coordinator.commands.writing import Writer
-from coordinator.sdk.for_commands import CommandClient
 
 CHANGES_PLANNED = 2
 """The exit code of a plan that would change something, where it is asked for: as that of terraform."""
 
 _CHANGES = ("created", "updated", "deleted")
 _SIGNS = {"created": ("+", "32"), "updated": ("~", "33"), "deleted": ("-", "31")}
-_PATHS = {"worker": "/worker/", "queue": "/queue/", "schedule": "/schedule/"}
 
 
 def run(options: Namespace) -> int:
@@ -32,7 +29,7 @@ def run(options: Namespace) -> int:
         plan = client.request("POST", "/sync", declared, query={"dryRun": "true"})
         has_changes = any(plan[change] for change in _CHANGES)
         if options.act == "plan" or not writer.as_json:
-            _tell(client, declared, plan, writer, is_plan=options.act == "plan")
+            _tell(plan, writer, is_plan=options.act == "plan")
         if options.act == "plan":
             return CHANGES_PLANNED if has_changes and options.detailed_exitcode else DONE
         if has_changes:
@@ -42,12 +39,10 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _tell(client: CommandClient, declared: Declared, plan: dict[str, Any], writer: Writer, *, is_plan: bool) -> None:
-    """The plan as lines, or where programs read it as an object with the fields that differ."""
-    fields = {_title(one): _fields(client, declared, one) for one in plan["updated"]}
+def _tell(plan: dict[str, Any], writer: Writer, *, is_plan: bool) -> None:
+    """The plan as lines, or as the API has it."""
     if writer.as_json:
-        told = [one | {"fields": [list(row) for row in fields[_title(one)]]} for one in plan["updated"]]
-        writer.did(plan | {"updated": told}, "")
+        writer.did(plan, "")
         return
     if writer.is_quiet:
         return
@@ -55,20 +50,13 @@ def _tell(client: CommandClient, declared: Declared, plan: dict[str, Any], write
         sign, style = _SIGNS[change]
         for one in plan[change]:
             writer.line(writer.painted(f"{sign} {_title(one)}", style))
-            for field, before, wanted in fields.get(_title(one), ()) if change == "updated" else ():
-                writer.line(f"    {clean(field)}: {written(before)} -> {written(wanted)}")
-            if change == "updated" and not fields[_title(one)]:
-                writer.line("    what is not declared goes back to its default, or what is not shown changes")
+            for field, before, wanted in one.get("fields", ()):
+                told = f"{written(field, before)} -> {written(field, wanted)}"
+                writer.line(f"    {clean(field.removesuffix('Ms'))}: {told}")
     if is_plan:
         has_changes = any(plan[change] for change in _CHANGES)
         same = f"nothing to change ({len(plan['unchanged'])} the same)"
         writer.line(f"plan: {_counted(plan)}" if has_changes else same)
-
-
-def _fields(client: CommandClient, declared: Declared, one: dict[str, str]) -> list[tuple[str, object, object]]:
-    kind = one["kind"].removesuffix("s")
-    known = client.request("GET", _PATHS[kind] + quote(one["name"], safe=":/*"))
-    return list(differences(declared[f"{kind}s"][one["name"]], known))
 
 
 def _title(one: dict[str, str]) -> str:

@@ -1,11 +1,12 @@
 """`workers`: list with the circuits that are open, show, set, ping, delete."""
 
 from argparse import Namespace
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 from coordinator.commands.asking import as_asked, put_fields
-from coordinator.commands.endings import DENIED, DONE, REFUSED, code_of
+from coordinator.commands.endings import DENIED, DONE, REFUSED, Ending, code_of
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import ago, brief, error_text, span
 from coordinator.commands.writing import Column, Thing, Writer
@@ -13,6 +14,9 @@ from coordinator.sdk.client import CoordinatorError
 from coordinator.sdk.for_commands import CommandClient
 
 _SETTINGS = ("url", "ack", "headers", "timeout", "queue", "secret", "previousSecret", "auth", "batch")
+
+_HIDDEN = "[hidden]"
+"""Stands in an answer for what is secret."""
 
 
 def run(options: Namespace) -> int:
@@ -57,7 +61,7 @@ def _with_circuits(client: CommandClient) -> list[Thing]:
 
 
 def _set(client: CommandClient, options: Namespace) -> Thing:
-    """`PUT` replaces all; so what is there comes first. What is hidden of it the coordinator asks for by its name."""
+    """`PUT` replaces all; so what is there comes first. What is hidden of it has to be given again. Raises `Ending`."""
     body: dict[str, Any] = {}
     if not options.replace:
         try:
@@ -67,8 +71,22 @@ def _set(client: CommandClient, options: Namespace) -> Thing:
                 raise
         else:
             body = {field: known[field] for field in _SETTINGS if known.get(field) is not None}
-    told: Thing = client.request("PUT", _path(options.name), put_fields(body, options.fields))
+    body = put_fields(body, options.fields)
+    if lost := list(_hidden_in(body, "")):
+        again = " ".join(f"{field}=…" for field in lost)
+        remedy = f"give the value again, or once as env:NAME, which stays: {again}"
+        raise Ending(REFUSED, f"nothing was changed: what is set replaces all, and these are not shown; {remedy}")
+    told: Thing = client.request("PUT", _path(options.name), body)
     return told
+
+
+def _hidden_in(value: object, path: str) -> Iterator[str]:
+    """The fields whose values the coordinator did not tell."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _hidden_in(one, f"{path}.{name}".lstrip("."))
+    elif value == _HIDDEN:
+        yield path
 
 
 def _ping(client: CommandClient, options: Namespace, writer: Writer) -> int:

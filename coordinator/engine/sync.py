@@ -6,6 +6,7 @@ the other, workers first, because what follows names them; a request that fails 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -31,7 +32,7 @@ class Declaration:
     schedules: Mapping[str, Schedule] | None
 
 
-Plans = dict[str, Plan]
+Plans = dict[str, Plan[Any]]
 """By kind: `worker`, `queue`, `schedule`."""
 
 
@@ -66,7 +67,7 @@ class _Doer:
 
     async def do(self, plans: Plans) -> None:
         """What is needed by others first, what needs others gone last."""
-        nothing = Plan()
+        nothing: Plan[Any] = Plan()
         workers, queues, schedules = (plans.get(kind, nothing) for kind in ("worker", "queue", "schedule"))
         for name in (*workers.created, *workers.updated):
             await self._store.workers.put(name, self._workers[name])

@@ -199,3 +199,9 @@ async def test_the_demo_function_keeps_no_more_than_the_beginning_and_no_secrets
     assert {long["headers"][name] for name in secret} == {"[redacted]"}
     assert len(long["body"]) == len(long["answer"]) == KEPT_MOST_BYTES
     assert token not in (await dev.client.get("/demo")).text
+
+
+async def test_the_demo_function_answers_a_ping(dev: Api):
+    answer = await dev.client.post("/demo", json={"ping": True, "worker": "hello"})
+
+    assert (answer.status_code, answer.json()) == (200, {"pong": True, "sdk": "demo", "workers": ["hello"]})

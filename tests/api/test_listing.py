@@ -119,7 +119,7 @@ async def test_an_item_is_the_job_itself(api: Api, function: Function):
     [
         ({"limit": 0}, "limit", ">= 1"),
         ({"limit": 201}, "limit", "<= 200"),
-        ({"limit": "many"}, "limit", "expected `int`"),
+        ({"limit": "many"}, "limit", "expected a whole number"),
         ({"state": "waiting"}, "state", "waiting"),
         ({"queue": "a/b"}, "queue", "is not a name"),
         ({"cursor": "x" * 1025}, "cursor", "1024"),

@@ -152,7 +152,7 @@ async def test_who_is_not_registered_cannot_be_removed(api: Api):
 @pytest.mark.parametrize(
     ("fields", "path", "says"),
     [
-        ({"url": None}, "url", "expected `str`"),
+        ({"url": None}, "url", "expected text"),
         ({"url": "example.com/run"}, "url", "host"),
         ({"url": "ftp://example.com/"}, "url", "http or https"),
         ({"url": "http:///run"}, "url", "host"),
@@ -166,7 +166,7 @@ async def test_who_is_not_registered_cannot_be_removed(api: Api):
         ({"timeout": "2d"}, "timeout", "the most is 1d"),
         ({"queue": "a/b"}, "queue", "is not a name"),
         ({"header": {}}, "header", "did you mean headers?"),
-        ({"headers": {"x-key": 1}}, "headers.x-key", "expected `str`"),
+        ({"headers": {"x-key": 1}}, "headers.x-key", "expected text"),
         ({"headers": {"x key": "1"}}, "headers.x key", "cannot be the name"),
         ({"headers": {"": "1"}}, "headers.", "cannot be the name"),
         ({"headers": {"x-key": "a\r\nb: c"}}, "headers.x-key", "one line of printable ASCII"),

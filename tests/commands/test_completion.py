@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from coordinator.commands import grammar_parts
+from coordinator.domain import job
+
 ASK = """
 source ./completion
 COMP_WORDS=(coordinator {words})
@@ -45,6 +48,11 @@ def test_bash_completes_commands_and_flags(completed, words, there):
     assert there <= completed(words)
 
 
+@pytest.mark.parametrize("words", ["jobs --state d", "jobs list --state d", "jobs retry --state d", "export --state d"])
+def test_bash_completes_a_state_and_no_act_in_its_place(completed, words):
+    assert completed(words) == {"dead"}
+
+
 @pytest.mark.parametrize(("shell", "check"), [("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])])
 def test_other_shells_take_their_scripts(run, tmp_path, shell, check):
     said = run("completion", shell)
@@ -68,3 +76,7 @@ print(sorted(slow & set(sys.modules)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_the_states_that_are_offered_are_all_there_are():
+    assert grammar_parts.STATES == job.STATES

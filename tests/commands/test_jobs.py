@@ -179,7 +179,8 @@ def test_all_jobs_are_meant_only_if_that_is_said(run):
         (["enqueue", "hello", "1", "--arg", "a=1"], 2, "args are no object"),
         (["enqueue", "hello", "--set", "nothing"], 2, "is not FIELD=VALUE"),
         (["jobs", "-f", "colour=red"], 2, "names are queue, state"),
-        (["jobs", "--state", "sleepy"], 1, "state"),
+        (["jobs", "--state", "sleepy"], 2, "--state: invalid choice"),
+        (["jobs", "-f", "state=sleepy"], 1, "state"),
         (["job", "x", "--wait", "soon"], 2, "is not a duration"),
         (["jobs", "--url", "nonsense"], 2, "is no address"),
         (["jobs", "--url", "http://127.0.0.1:1"], 5, "nobody answers at http://127.0.0.1:1"),
@@ -196,6 +197,16 @@ def test_what_is_wrong_is_told_in_a_line_with_the_exit_code(run, arguments, code
         assert len(said.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("wrong", [["--wait", "banana"], ["--wait", "0s"], ["--wait", "--cron", "@daily"]])
+def test_a_wrong_wait_is_told_before_a_job_is_made(run, queue, wrong):
+    said = run("enqueue", "hello", "--queue", queue, *wrong)
+
+    assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
+    assert "--wait" in said.err
+    assert run("jobs", "--queue", queue, "--json").all() == []
+    assert run("schedules", "--queue", queue, "--json").all() == []
+
+
 def test_a_token_is_needed_and_may_not_be_enough(run, guarded_url):
     from tests.commands.conftest import TOKEN
 
@@ -210,10 +221,20 @@ def test_a_token_is_needed_and_may_not_be_enough(run, guarded_url):
     assert run("jobs", "--url", guarded_url, "--token", reader).code == 0
 
 
-def run_api_token(url, token):
+def test_who_has_to_name_a_queue_is_told_the_flag(run, guarded_url):
+    from tests.commands.conftest import TOKEN
+
+    one = run_api_token(guarded_url, TOKEN, queues=["mail"])
+    said = run("jobs", "--url", guarded_url, "--token", one)
+
+    assert "name one of them with --queue." in said.err
+    assert run("jobs", "--queue", "mail", "--url", guarded_url, "--token", one).code == 0
+
+
+def run_api_token(url, token, **more):
     import httpx
 
-    body = {"name": "reader", "scopes": ["read"]}
+    body = {"name": "reader", "scopes": ["read"]} | more
     headers = {"authorization": f"Bearer {token}"}
     return httpx.post(f"{url}/token", json=body, headers=headers, trust_env=False).json()["token"]
 

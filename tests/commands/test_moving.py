@@ -50,7 +50,10 @@ def test_the_same_file_again_makes_nothing_unless_that_is_meant(run, queue, tmp_
 
     again = run("import", "jobs")
     assert (again.code, len(numbers(run, queue, tmp_path))) == (0, 5)
+    assert again.out.startswith("made 0 jobs, 5 were there already; ")
     assert "--id NAME makes them anew" in again.err
+    told = run("import", "jobs", "--json").one()
+    assert (told["made"], told["madeBefore"], told["duplicates"]) == (0, 5, 0)
     assert run("import", "jobs", "--id", f"{queue}-2").code == 0
     assert len(numbers(run, queue, tmp_path)) == 10
 

@@ -18,6 +18,8 @@ def test_a_queue_is_set_field_by_field(run, queue):
     assert (told["concurrency"], told["rate"], told["perKey"]["concurrency"], told["circuit"]) == (6, None, 4, None)
     replaced = run("queues", "set", queue, "maxWaiting=7", "--replace", "--json").one()
     assert (replaced["concurrency"], replaced["maxWaiting"]) == (None, 7)
+    wrong = run("queues", "set", queue, "concurrency=five")
+    assert (wrong.code, "expected a whole number or null, got text" in wrong.err) == (1, True)
 
 
 def test_queues_are_listed_paused_and_resumed(run, queue):
@@ -116,12 +118,14 @@ def test_workers_are_listed_with_their_circuits(run, queue):
 
 def test_a_secret_that_cannot_be_read_back_is_asked_for_again(run, function_url, queue):
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    run("workers", "set", queue, f"url={function_url}", f"secret={secret}")
+    run("workers", "set", queue, f"url={function_url}", f"secret={secret}", "headers.x-key=k")
 
     said = run("workers", "set", queue, "timeout=30s")
 
     assert said.code == 1
-    assert "give the value" in said.err
+    assert said.err.endswith("headers.x-key=… secret=…\n")
+    again = run("workers", "set", queue, "timeout=30s", f"secret={secret}", "headers.x-key=k", "--json").one()
+    assert (again["timeoutMs"], again["headers"]) == (30_000, {"x-key": "[hidden]"})
 
 
 DECLARATION = {
@@ -162,12 +166,48 @@ def test_a_plan_tells_which_fields_differ(run, tmp_path, queue):
 
     assert plan.code == 0
     assert plan.out == (
-        f"~ queue {queue}\n    concurrency: 5 -> 6\n    rate.period: 1000 ms -> 2s\n"
+        f"~ queue {queue}\n    concurrency: 5 -> 6\n    rate.period: 1000 ms -> 2000 ms\n"
         f"~ schedule {queue}\n    cron: 0 9 * * * -> 0 8 * * *\n"
         f"- worker {queue}\nplan: 2 updated, 1 deleted\n"
     )
     told = run("sync", "plan", "d.json", "--json").one()
     assert told["updated"][0]["fields"][0] == ["concurrency", 5, 6]
+
+
+def test_a_plan_tells_what_goes_back_to_its_default(run, tmp_path, queue):
+    run("queues", "set", queue, "concurrency=5", "rate.limit=2", "perKey.concurrency=3")
+    run("workers", "set", queue, "url=http://127.0.0.1:1/", "ack=response", "headers.x-key=old", "headers.x-no=no")
+    declared = {
+        "owner": queue,
+        "queues": {queue: {"concurrency": 9}},
+        "workers": {queue: {"url": "http://127.0.0.1:1/", "headers": {"x-key": "new"}}},
+        "schedules": {queue: {"worker": "hello", "cron": "@daily", "priority": 1, "overlap": "allow"}},
+    }
+    (tmp_path / "d.json").write_text(json.dumps(declared | {"queues": {}, "workers": {}}))
+    assert run("sync", "apply", "d.json", "--yes").code == 0
+    declared["schedules"][queue] = {"worker": "hello", "cron": "@daily"}
+    (tmp_path / "d.json").write_text(json.dumps(declared))
+
+    plan = run("sync", "plan", "d.json")
+    told = run("sync", "plan", "d.json", "--json").one()
+
+    fields = {one["kind"]: {name: (old, new) for name, old, new in one["fields"]} for one in told["updated"]}
+    owner = {"owner": (None, queue)}
+    assert fields == {
+        "worker": owner
+        | {"ack": ("response", "receipt"), "headers.x-key": ("set", "changed"), "headers.x-no": ("set", None)},
+        "queue": owner
+        | {
+            "concurrency": (5, 9),
+            "rate.limit": (2.0, None),
+            "rate.periodMs": (1000, None),
+            "rate.burst": (2.0, None),
+            "perKey.concurrency": (3, None),
+        },
+        "schedule": {"priority": (1, 5), "overlap": ("allow", "skip")},
+    }
+    assert "    rate.period: 1000 ms -> none\n" in plan.out
+    assert "old" not in plan.out
 
 
 @pytest.mark.parametrize(
@@ -205,9 +245,18 @@ def test_a_login_is_kept_for_nobody_else_to_read(run, guarded_url, monkeypatch):
 
 def test_a_token_that_opens_nothing_is_not_kept(run, guarded_url):
     said = run("login", guarded_url, stdin="wrong\n")
+    named = run("login", guarded_url, "--profile", "new", "--token", "wrong")
 
-    assert said.code == 4
+    assert (said.code, named.code) == (4, 4)
+    assert (said.err, len(named.err.splitlines())) == (named.err, 1)
     assert not profiles_path().exists()
+
+
+def test_a_login_where_nobody_answers_names_the_address(run):
+    said = run("login", "http://127.0.0.1:1", "--profile", "new", "--token", "any")
+
+    assert (said.code, len(said.err.splitlines())) == (5, 1)
+    assert "nobody answers at http://127.0.0.1:1 " in said.err
 
 
 def test_profiles_are_chosen_by_flag_and_environment(run, url, guarded_url, monkeypatch):
