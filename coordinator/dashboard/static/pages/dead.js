@@ -13,7 +13,7 @@ import { attempt } from "../parts/toasts.js";
 import { actOnAll } from "./bulk.js";
 import { replayEdited } from "./job_actions.js";
 
-const EVERY_MS = 10_000;
+const EVERY_MS = 3_000;
 const CHANGES = new Set(["job.dead", "job.queued", "job.deleted"]);
 
 export function Dead({ route }) {
