@@ -151,8 +151,6 @@ def build_app(
             {
                 "replica": replica,
                 "auditor": auditor,
-                "demo": demo,
-                "clockwork": Clockwork(store, replica.passes, replica.id),
                 "is_https": settings.public_url.startswith("https://"),
                 "is_loopback": settings.is_loopback,
                 "egress": guard,
@@ -162,6 +160,7 @@ def build_app(
                 "dead_looks": DeadLooks(store, redaction),
                 "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }
+            | ({"demo": demo, "clockwork": Clockwork(store, replica.passes, replica.id)} if demo else {})
         ),
         exception_handlers={
             Refusal: problems.refuse,

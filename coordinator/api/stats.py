@@ -1,5 +1,6 @@
 """`GET /stat`: the whole of the coordinator on one page, now and in the last minutes."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -52,10 +53,10 @@ async def read_stats(request: Request) -> Response[bytes]:
         # Those without a name are of all.
         return queue == query.queue if query.queue else (not grant.queues if queue == UNNAMED else grant.covers(queue))
 
-    activity = await replica.store.stats.read(
-        query.minutes, [shard_of_queue(query.queue, len(shards))] if query.queue else shards, is_wanted
+    meant = [shard_of_queue(query.queue, len(shards))] if query.queue else shards
+    activity, (now, tallies) = await asyncio.gather(
+        replica.store.stats.read(query.minutes, meant, is_wanted), replica.store.queues.tallies(known[:QUEUES_MOST])
     )
-    now, tallies = await replica.store.queues.tallies(known[:QUEUES_MOST])
     now = now or (activity.first + query.minutes) * _MINUTE_MS
     answer = {
         "now": format_instant(now),
