@@ -219,13 +219,19 @@ async def test_a_call_for_a_job_that_cannot_be_opened_fails_and_names_the_key(li
     assert [call.body["jobId"] for call in function.calls] == [fine]
 
 
-async def test_the_first_keys_can_be_rolled_out_replica_by_replica(live_store, function: Function):
-    """One without them leaves sealed jobs to the others, and tokens that were signed without them are still good."""
-    function.replies(ACCEPTED)
+def without_and_with_keys(live_store, function: Function):
+    """Two replicas of one store."""
     keys = f"k1:{base64.b64encode(KEY).decode()}"
     settings = Settings(worker_url=function.url, tokens="an-administrator", poll_interval_ms=100, shutdown_grace_ms=0)
     bare = build_app(settings, store_on(live_store.connection))
     keyed = build_app(msgspec.structs.replace(settings, keys=keys), live_store)
+    return bare, keyed
+
+
+async def test_the_first_keys_can_be_rolled_out_replica_by_replica(live_store, function: Function):
+    """One without them leaves sealed jobs to the others, and tokens that were signed without them are still good."""
+    function.replies(ACCEPTED)
+    bare, keyed = without_and_with_keys(live_store, function)
     async with living(bare), client_of(bare) as bare_client, client_of(keyed) as client:
         for each in (bare_client, client):
             each.headers["authorization"] = "Bearer an-administrator"
@@ -258,10 +264,7 @@ async def test_the_first_keys_can_be_rolled_out_replica_by_replica(live_store, f
 
 async def test_a_callback_that_is_sealed_waits_for_a_replica_with_the_key(live_store, function: Function):
     function.replies(ACCEPTED)
-    keys = f"k1:{base64.b64encode(KEY).decode()}"
-    settings = Settings(worker_url=function.url, tokens="an-administrator", poll_interval_ms=100, shutdown_grace_ms=0)
-    bare = build_app(settings, store_on(live_store.connection))
-    keyed = build_app(msgspec.structs.replace(settings, keys=keys), live_store)
+    bare, keyed = without_and_with_keys(live_store, function)
     async with living(keyed), client_of(bare) as bare_client, client_of(keyed) as client:
         for each in (bare_client, client):
             each.headers["authorization"] = "Bearer an-administrator"
