@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -41,6 +42,8 @@ _CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 
 _DELAY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 
 _CIRCUITS_LIMIT = 200
+
+Child = TypeVar("Child")
 
 # When each series began would be as many series again. The library has one switch for a whole process.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -72,8 +75,20 @@ class Vitals:
     led: Callable[[], int]
 
 
+class _Children(dict[tuple[str | int, ...], Child]):
+    """The children of a family by their labels, each looked up once: the library's own way costs more than to count."""
+
+    def __init__(self, look_up: Callable[..., Child]) -> None:
+        super().__init__()
+        self._look_up = look_up
+
+    def __missing__(self, labels: tuple[str | int, ...]) -> Child:
+        child = self[labels] = self._look_up(*labels)
+        return child
+
+
 class Metrics:
-    """Counts. A child of a family is looked up once: its library's own way to it costs more than to count."""
+    """Counts."""
 
     def __init__(self, vitals: Vitals) -> None:
         """Nothing is shared with another replica of the same process."""
@@ -81,25 +96,21 @@ class Metrics:
         self._names = Bounded()
         self._surveyed = _Surveyed()
         self._rendering = Lock()
-        self._accepted: dict[str, Counter] = {}
-        self._outcomes: dict[tuple[str, str], Counter] = {}
-        self._ends: dict[tuple[str, str], Counter] = {}
-        self._durations: dict[str, Histogram] = {}
-        self._answers: dict[tuple[str, int], Counter] = {}
         self._define(vitals)
 
     def _define(self, vitals: Vitals) -> None:
-        def counter(name: str, about: str, *labels: str) -> Counter:
-            return Counter(PREFIX + name, about, labels, registry=self.registry)
+        def counter(name: str, about: str, *labels: str) -> _Children[Counter]:
+            return _Children(Counter(PREFIX + name, about, labels, registry=self.registry).labels)
 
         about = "Jobs that this replica accepted; not those of schedules and callbacks."
-        self._accepted_of = counter("jobs_accepted", about, "queue")
-        self._outcome_of = counter("attempts", "Attempts that this replica ended.", "queue", "outcome")
-        self._end_of = counter("jobs_finished", "Jobs that an attempt's end finished here.", "queue", "state")
-        self._answer_of = counter("api_requests", "Requests that this replica answered.", "operation", "status")
+        self._accepted = counter("jobs_accepted", about, "queue")
+        self._outcomes = counter("attempts", "Attempts that this replica ended.", "queue", "outcome")
+        self._ends = counter("jobs_finished", "Jobs that an attempt's end finished here.", "queue", "state")
+        self._answers = counter("api_requests", "Requests that this replica answered.", "operation", "status")
         about = "Seconds from the begin of a call to its answer."
         name = f"{PREFIX}call_duration_seconds"
-        self._duration_of = Histogram(name, about, ["queue"], registry=self.registry, buckets=_CALL_BUCKETS)
+        durations = Histogram(name, about, ["queue"], registry=self.registry, buckets=_CALL_BUCKETS)
+        self._durations = _Children(durations.labels)
         about = "Seconds from when a job was due to its claim."
         name = f"{PREFIX}start_delay_seconds"
         self._delay = Histogram(name, about, registry=self.registry, buckets=_DELAY_BUCKETS)
@@ -117,11 +128,7 @@ class Metrics:
 
     def accepted(self, queue: str) -> None:
         """A job was accepted."""
-        label = self._names.of(queue)
-        found = self._accepted.get(label)
-        if found is None:
-            found = self._accepted[label] = self._accepted_of.labels(label)
-        found.inc()
+        self._accepted[self._names.of(queue),].inc()
 
     def started(self, waited_ms: int) -> None:
         """A job was claimed that has been due for so long."""
@@ -129,35 +136,19 @@ class Metrics:
 
     def called(self, queue: str, took_s: float) -> None:
         """A call is over."""
-        label = self._names.of(queue)
-        found = self._durations.get(label)
-        if found is None:
-            found = self._durations[label] = self._duration_of.labels(label)
-        found.observe(took_s)
+        self._durations[self._names.of(queue),].observe(took_s)
 
     def ended(self, queue: str, outcome: str) -> None:
         """An attempt has ended."""
-        label = self._names.of(queue), outcome
-        found = self._outcomes.get(label)
-        if found is None:
-            found = self._outcomes[label] = self._outcome_of.labels(*label)
-        found.inc()
+        self._outcomes[self._names.of(queue), outcome].inc()
 
     def finished(self, queue: str, state: str) -> None:
         """A job has come to its end."""
-        label = self._names.of(queue), state
-        found = self._ends.get(label)
-        if found is None:
-            found = self._ends[label] = self._end_of.labels(*label)
-        found.inc()
+        self._ends[self._names.of(queue), state].inc()
 
     def answered(self, operation: str, status: int) -> None:
         """A request is answered; the operation is one of few."""
-        label = operation, status
-        found = self._answers.get(label)
-        if found is None:
-            found = self._answers[label] = self._answer_of.labels(operation, str(status))
-        found.inc()
+        self._answers[operation, status].inc()
 
     def render(self, survey: Survey | None, accept: str) -> tuple[bytes, str]:
         """All figures and their content type, as the header `Accept` wants them. Without a survey the store is away.
