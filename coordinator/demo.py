@@ -15,6 +15,7 @@ import msgspec
 
 from coordinator.api.dev import DemoCall
 from coordinator.api.redaction import REDACTED
+from coordinator.domain.job import FINAL_STATES
 from coordinator.domain.receipt_token import without_receipt_tokens
 
 PATH = "/demo"
@@ -27,7 +28,6 @@ KEPT_MOST_BYTES = 65_536
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "x-receipt-token"})
 
-_FINAL = frozenset({"succeeded", "dead", "cancelled"})
 _LIMIT_S = 50
 
 
@@ -106,7 +106,7 @@ class Tour:
         while time.monotonic() < until:
             ticks = {job["id"] for job in await self._jobs() if job["scheduleId"] == schedule}
             states = [await self._show(job_id) for job_id in sorted(jobs | ticks)]
-            if len(ticks) == runs and all(state in _FINAL for state in states):
+            if len(ticks) == runs and all(state in FINAL_STATES for state in states):
                 if set(states) != {"succeeded"}:
                     raise RuntimeError(f"not every job of the tour succeeded: {sorted(states)}")
                 self._say(f"all {len(states)} jobs succeeded")

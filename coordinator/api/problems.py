@@ -58,13 +58,7 @@ def refuse_http(request: Request, error: HTTPException) -> Response[bytes]:
 
 def fail(request: Request, error: Exception) -> Response[bytes]:
     """A fault of ours: logged in full, told in brief."""
-    log.error(
-        "%s %s failed by a fault of ours",
-        request.method,
-        request.url.path,
-        exc_info=error,
-        extra={"event": "http.error", "path": request.url.path, "error": type(error).__name__},
-    )
+    _log_fault(request, error, "")
     return _problem(500, _FAULT, {})
 
 
@@ -72,14 +66,19 @@ def problem_in_stream(request: Request, error: Exception) -> dict[str, object]:
     """What is told of an error where the answer has begun, and its status can be no other any more."""
     if isinstance(error, Refusal):
         return {"type": "about:blank"} | _told(error)
+    _log_fault(request, error, ", half-way")
+    return {"type": "about:blank"} | _FAULT
+
+
+def _log_fault(request: Request, error: Exception, when: str) -> None:
     log.error(
-        "%s %s failed by a fault of ours, half-way",
+        "%s %s failed by a fault of ours%s",
         request.method,
         request.url.path,
+        when,
         exc_info=error,
         extra={"event": "http.error", "path": request.url.path, "error": type(error).__name__},
     )
-    return {"type": "about:blank"} | _FAULT
 
 
 def _told(refusal: Refusal) -> dict[str, object]:

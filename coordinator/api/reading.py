@@ -38,7 +38,6 @@ Instant = int | float | str
 
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_STEPS = bytes(sorted(frozenset(range(256)) - frozenset(b'[{]}"')))
-_TEXT_OR_NUMBER = {int, float, str}
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?", re.ASCII)
 
 

@@ -12,6 +12,8 @@ from coordinator.commands.endings import REFUSED, USAGE, Ending
 from coordinator.commands.grammar_parts import FILTER_FIELDS, FILTERS
 from coordinator.domain.durations import parse_duration
 from coordinator.errors import Invalid, joined
+from coordinator.sdk.for_commands import CommandClient
+from coordinator.sdk.sending import CoordinatorError
 
 _INSTANTS = ("created-after", "finished-before")
 
@@ -68,6 +70,20 @@ def put_fields(into: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
             at = at[name]
         at[last] = value_of(text)
     return into
+
+
+def settings_at(client: CommandClient, path: str, missing: str) -> dict[str, Any]:
+    """What is set there now, as it would be asked for; nothing if the API says that it is `missing`, by its code.
+
+    `PUT` replaces all; so what is there comes first, and what is named over it. Raises `CoordinatorError`.
+    """
+    try:
+        known: dict[str, Any] = as_asked(client.request("GET", path))
+    except CoordinatorError as error:
+        if error.code != missing:
+            raise
+        return {}
+    return known
 
 
 def as_asked(answer: Any) -> Any:  # noqa: ANN401 - JSON

@@ -19,7 +19,7 @@ import msgspec
 from coordinator.commands.asking import filter_of
 from coordinator.commands.checkpoint import Checkpoint
 from coordinator.commands.endings import DONE, USAGE, Ending
-from coordinator.commands.grammar_parts import FILTERS
+from coordinator.commands.grammar_parts import FILTERS, STATES
 from coordinator.commands.job_lines import ToldJob, line_of
 from coordinator.commands.jobs import PAGE
 from coordinator.commands.profiles import connect, place_of
@@ -31,8 +31,6 @@ from coordinator.sdk.for_commands import CommandClient
 
 _GZIP = 31
 """Of zlib: with the header and the trailer of a gzip file. Such files stand behind one another in a file."""
-
-_STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 
 
 class _Page(msgspec.Struct):
@@ -172,7 +170,7 @@ def _total(client: CommandClient, chosen: dict[str, Any]) -> int | None:
     except CoordinatorError:
         # Whoever may not list all queues exports without a time left.
         return None
-    states = [chosen["state"]] if "state" in chosen else _STATES
+    states = [chosen["state"]] if "state" in chosen else STATES
     meant = [queue for queue in queues if chosen.get("queue") in (None, queue["name"])]
     return sum(int(queue.get(state, 0)) for queue in meant for state in states)
 

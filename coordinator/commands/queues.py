@@ -1,18 +1,16 @@
 """`queues`: list, show, pause, resume, set, purge."""
 
 from argparse import Namespace
-from typing import Any
 from urllib.parse import quote
 
-from coordinator.commands.asking import agree, as_asked, put_fields
+from coordinator.commands.asking import agree, put_fields, settings_at
 from coordinator.commands.endings import DONE
+from coordinator.commands.grammar_parts import STATES
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import ago, brief, number, plural, span
 from coordinator.commands.writing import Column, Thing, Writer
-from coordinator.sdk.client import CoordinatorError
 from coordinator.sdk.for_commands import CommandClient
 
-_STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 _SETTINGS = ("concurrency", "rate", "perKey", "maxWaiting", "circuit", "defaults", "retention")
 """What `PUT` takes of what `GET` tells; a pause that is left out stays."""
 
@@ -41,23 +39,15 @@ def run(options: Namespace) -> int:
 
 
 def _set(client: CommandClient, options: Namespace) -> Thing:
-    """`PUT` replaces all; so what is there comes first, and what is named over it."""
-    body: dict[str, Any] = {}
-    if not options.replace:
-        try:
-            known = as_asked(client.request("GET", _path(options.name)))
-        except CoordinatorError as error:
-            if error.code != "queue_not_found":
-                raise
-        else:
-            body = {field: known[field] for field in _SETTINGS if field in known}
+    known = {} if options.replace else settings_at(client, _path(options.name), "queue_not_found")
+    body = {field: known[field] for field in _SETTINGS if field in known}
     told: Thing = client.request("PUT", _path(options.name), put_fields(body, options.fields))
     return told
 
 
 def _purge(client: CommandClient, options: Namespace, writer: Writer) -> None:
     queue = client.request("GET", _path(options.name))
-    counts = {state: queue[state] for state in _STATES if state != "running"}
+    counts = {state: queue[state] for state in STATES if state != "running"}
     total = sum(counts.values())
     words = ", ".join(f"{number(count)} {state}" for state, count in counts.items() if count) or "nothing"
     if options.dry_run:
@@ -76,7 +66,7 @@ def _purge(client: CommandClient, options: Namespace, writer: Writer) -> None:
 
 
 def _told(queue: Thing, writer: Writer) -> str:
-    counts = ", ".join(f"{number(queue[state])} {writer.state(state)}" for state in _STATES if queue[state])
+    counts = ", ".join(f"{number(queue[state])} {writer.state(state)}" for state in STATES if queue[state])
     lines = [
         f"{'queue':12}{queue['name']}{'  ' + writer.state('paused') if queue['paused'] else ''}",
         f"{'jobs':12}{counts or 'none'}",
@@ -104,7 +94,7 @@ _COLUMNS = [
     Column("NAME", lambda queue: str(queue["name"])),
     *(
         Column(state.upper(), lambda queue, state=state: number(queue[state]), is_number=True)  # type: ignore[misc]
-        for state in _STATES
+        for state in STATES
     ),
     Column("LATENCY", lambda queue: span(queue["latencyMs"]), is_number=True),
     Column("LIMIT", lambda queue: str(queue["concurrency"] or "-"), is_number=True),

@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from coordinator.commands.grammar_parts import STATES
 from coordinator.commands.words import ago, clean, error_text, number, span
 from coordinator.commands.writing import Thing
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLOURS = {"created": "cyan", "started": "blue", "succeeded": "green", "failed": "yellow", "dead": "red"}
-_STATES = ("queued", "scheduled", "retrying", "running", "succeeded", "dead", "cancelled")
 _QUEUES, _FAILURES = 20, 8
 """Rows; the busiest come first."""
 
@@ -36,7 +36,7 @@ def frame(looked: Looked, url: str, *, is_live: bool = True) -> RenderableType:
 
 def _heading(stat: Thing, url: str, *, is_live: bool) -> Text:
     told = Text.assemble(("coordinator ", "bold"), clean(url), "  ", clean(stat["now"]), "  q quits" if is_live else "")
-    counts = (f"{number(stat['counts'][state])} {state}" for state in _STATES if stat["counts"][state])
+    counts = (f"{number(stat['counts'][state])} {state}" for state in STATES if stat["counts"][state])
     told.append(f"\n{', '.join(counts) or 'no jobs'}")
     oldest, store, replicas = stat["oldestDue"], stat["store"], stat["replicas"]
     if oldest:
@@ -65,10 +65,10 @@ def _throughput(stat: Thing) -> Table:
 
 
 def _queues(stat: Thing) -> Table:
-    table = _table("queue", *(f">{state}" for state in _STATES), ">latency", "succeeded each minute")
+    table = _table("queue", *(f">{state}" for state in STATES), ">latency", "succeeded each minute")
     shown = sorted(stat["queues"], key=_business, reverse=True)
     for queue in shown[:_QUEUES]:
-        counts = [number(queue["counts"][state]) for state in _STATES]
+        counts = [number(queue["counts"][state]) for state in STATES]
         name = Text(clean(queue["name"]), style="yellow" if queue["paused"] else "")
         if queue["paused"]:
             name.append(" (paused)")

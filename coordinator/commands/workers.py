@@ -2,10 +2,9 @@
 
 from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
-from coordinator.commands.asking import as_asked, put_fields
+from coordinator.commands.asking import put_fields, settings_at
 from coordinator.commands.endings import DENIED, DONE, REFUSED, Ending, code_of
 from coordinator.commands.profiles import connect, place_of
 from coordinator.commands.words import ago, brief, error_text, span
@@ -61,17 +60,9 @@ def _with_circuits(client: CommandClient) -> list[Thing]:
 
 
 def _set(client: CommandClient, options: Namespace) -> Thing:
-    """`PUT` replaces all; so what is there comes first. What is hidden of it has to be given again. Raises `Ending`."""
-    body: dict[str, Any] = {}
-    if not options.replace:
-        try:
-            known = as_asked(client.request("GET", _path(options.name)))
-        except CoordinatorError as error:
-            if error.code != "worker_not_found":
-                raise
-        else:
-            body = {field: known[field] for field in _SETTINGS if known.get(field) is not None}
-    body = put_fields(body, options.fields)
+    """What is hidden of what is there has to be given again. Raises `Ending`."""
+    known = {} if options.replace else settings_at(client, _path(options.name), "worker_not_found")
+    body = put_fields({field: known[field] for field in _SETTINGS if known.get(field) is not None}, options.fields)
     if lost := list(_hidden_in(body, "")):
         again = " ".join(f"{field}=…" for field in lost)
         remedy = f"give the value again, or once as env:NAME, which stays: {again}"

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import msgspec
 
-from coordinator.domain.job import Attempt
+from coordinator.domain.job import FINAL_STATES, Attempt
 from coordinator.domain.outcome import Cancel, Delivered, Failure, JsonBytes, Outcome, Snooze, Success, Throttle, Unsent
 from coordinator.domain.trace import Headers, headers_of
 from coordinator.store.jobs import Settled
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 ERROR_SHOWN = 300
 """Characters of an error that a line of the log has."""
-
-_FINAL = frozenset({"succeeded", "dead", "cancelled"})
 
 
 class Calling:
@@ -98,7 +96,7 @@ class Witness:
             return
         outcome = ended.settlement.outcome
         self.metrics.ended(settled.queue, outcome)
-        if settled.state in _FINAL:
+        if settled.state in FINAL_STATES:
             self.metrics.finished(settled.queue, settled.state)
         if settled.state == "dead":
             # The store may know better than we why: it has been tried for long enough.
