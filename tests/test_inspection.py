@@ -174,7 +174,7 @@ async def test_a_url_that_is_none_of_redis_is_told_without_its_password(run: Run
 async def test_a_redis_that_cannot_be_reached_is_an_error(run: Run):
     code, _, err = await run("--redis-url", "redis://127.0.0.1:1")
 
-    assert (code, err.startswith("coordinator: Redis cannot be reached")) == (1, True)
+    assert (code, err.startswith("coordinator: Redis cannot be reached")) == (5, True)
 
 
 COMMANDS = ["serve", "doctor", "replicas"]
@@ -245,7 +245,11 @@ async def test_a_user_that_may_not_do_what_is_needed_is_told(
 async def test_a_name_that_no_sentinel_knows_is_told(run: Run, server_url: Callable[[str], str], command: str):
     code, _, err = await run("--redis-url", f"{server_url('sentinel')}-typo", command=command)
 
-    assert (code, "check the name behind the sentinels' hosts" in err, "main-typo" in err) == (1, True, True), err
+    assert (code, "check the name behind the sentinels' hosts" in err, "main-typo" in err) == (
+        1 if command == "serve" else 5,
+        True,
+        True,
+    ), err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
