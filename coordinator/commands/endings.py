@@ -1,8 +1,10 @@
 """How a command ends: its exit code, and where that is bad the one line that names the remedy."""
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from coordinator.sdk.sending import CoordinatorError
+if TYPE_CHECKING:
+    from coordinator.sdk.sending import CoordinatorError
 
 DONE = 0
 REFUSED = 1
@@ -40,12 +42,12 @@ class Ending(Exception):
         self.line = line
 
 
-def code_of(error: CoordinatorError) -> int:
+def code_of(error: "CoordinatorError") -> int:
     """The exit code of a command that was refused so."""
     return _CODES.get(error.status, REFUSED)
 
 
-def line_of(error: CoordinatorError, url: str) -> str:
+def line_of(error: "CoordinatorError", url: str) -> str:
     """What was refused, why, and what to do."""
     if error.status == 0:
         return (
