@@ -29,7 +29,6 @@ import itertools
 import json
 import os
 import secrets
-import socket
 import statistics
 import subprocess
 import sys
@@ -55,6 +54,7 @@ from coordinator.domain.worker import Batching, Worker
 from coordinator.store.embedded import EmbeddedServer, find_program
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import Ended, NewJob
+from tests.ports import free_port
 
 TRAFFIC = str(Path(__file__).with_name("bench_traffic.py"))
 BATCH_ID = new_id(0, 1, 1)
@@ -78,13 +78,6 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 Figures = dict[str, float]
 
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> float:

@@ -18,7 +18,7 @@ from chaos_http import Answer, Client, UnknownError, UnsentError
 from chaos_record import Fault, Record
 
 from coordinator.store.embedded import die_with_parent
-from tests.servers import free_ports
+from tests.ports import free_ports
 
 LEASE_MS = 2000
 START_LIMIT_S = 60

@@ -19,7 +19,8 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.errors import StoreUnavailable
 from coordinator.store.embedded import EmbeddedServer, Program
 from coordinator.store.open import Store, open_store
-from tests.servers import ClusterSet, SentinelSet, free_ports
+from tests.ports import free_ports
+from tests.servers import ClusterSet, SentinelSet
 
 DRAIN_LIMIT_S = 90
 """For all jobs to end, once nothing is broken any more."""

@@ -13,7 +13,7 @@ import httpx
 
 from coordinator.store.embedded import EmbeddedServer
 from tests.conftest import PROGRAMS
-from tests.runtimes.runtime import free_port
+from tests.ports import free_port
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ start it from one that stays. A command is sent to a node with
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from coordinator.store.embedded import EmbeddedServer, Program, die_with_parent
+from tests.ports import free_ports
 
 SLOTS = 16384
 AGREE_LIMIT_S = 30
@@ -30,15 +30,6 @@ NODE_TIMEOUT_MS = 1000
 """After which silence a node is taken to be down. A promotion follows within about as long again."""
 
 FAST: dict[str, str | int] = {"appendfsync": "everysec", "repl-diskless-sync-delay": 0, "repl-ping-replica-period": 1}
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def wait_until(holds: Callable[[], object], what: str, limit_s: float = AGREE_LIMIT_S) -> None:

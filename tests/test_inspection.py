@@ -17,7 +17,7 @@ from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import NewJob
 from tests.conftest import PROGRAMS
-from tests.servers import free_ports
+from tests.ports import free_ports
 
 ROOT = Path(__file__).parent.parent
 JOB = new_id(2, 1, 1)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from coordinator.store.embedded import EmbeddedServer
+from tests.ports import free_port
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -87,9 +87,7 @@ async def _accept(reader, writer):
 async def shell(request, tmp_path):
     function = await asyncio.start_server(_accept, "127.0.0.1", 0)
     worker_url = f"http://127.0.0.1:{function.sockets[0].getsockname()[1]}/"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {"COORDINATOR_SECRET_VERCEL_BYPASS": "let me in"}
     made = base64.b64encode(os.urandom(32)).decode()
     with contextlib.ExitStack() as stack:

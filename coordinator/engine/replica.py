@@ -117,6 +117,7 @@ class Replica:
         await _end([leases])
         await self.settler.drain()
         await self.settler.outbox.drain()
+        await self._publishing.drain()
         await self.tokens.drain()
         await self._caller.close()
         if self._tracing is not None:

@@ -8,6 +8,7 @@
 Nothing is set for the whole process: a replica has a provider of its own.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -33,6 +34,9 @@ from coordinator.domain.job import Attempt, Spec
 from coordinator.domain.trace import Trace
 
 Attributes = dict[str, str | int]
+
+CLOSE_LIMIT_S = 5
+"""So long a collector that does not answer can hold up the end of a process."""
 
 
 def open_otel(environment: Mapping[str, str], exporter: str) -> "OtelTracing":
@@ -71,8 +75,12 @@ class OtelTracing:
         return OtelCallSpan(self._tracer.start_span(f"call {spec.queue}", parent, SpanKind.CLIENT, attributes))
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, as far as the time allows."""
+        # The library takes as long as its exporter does, and a process that stops has little time. What is a daemon
+        # does not keep it.
+        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_LIMIT_S)
 
 
 class OtelCallSpan:

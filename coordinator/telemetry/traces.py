@@ -35,7 +35,7 @@ class Tracing(Protocol):
         """The span of calling a function for an attempt, begun."""
 
     def close(self) -> None:
-        """Send what is left; this may take seconds."""
+        """Send what is left; this takes some seconds at the most."""
 
 
 def open_tracing(environment: Mapping[str, str]) -> Tracing | None:

@@ -4,11 +4,12 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import SpanKind, StatusCode
@@ -16,6 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from coordinator.app import build_app
 from coordinator.settings import Settings
 from coordinator.store.open import Store
+from coordinator.telemetry import otel
 from coordinator.telemetry.otel import OtelTracing
 from tests.api.harness import LOCAL, Api, Function, Reply, client_of, living
 
@@ -142,3 +144,27 @@ def test_nothing_is_loaded_unless_the_environment_asks_for_it(environment: dict[
     ran = subprocess.run(code, capture_output=True, text=True, check=True, timeout=60)
 
     assert ran.stdout.strip() == opened
+
+
+class Stuck(SpanExporter):
+    """An exporter whose collector does not answer until it may."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.may.wait()
+        return SpanExportResult.SUCCESS
+
+
+def test_a_collector_that_does_not_answer_holds_up_the_end_for_some_seconds_only(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(otel, "CLOSE_LIMIT_S", 0.05)
+    exporter, provider = Stuck(), TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    tracing = OtelTracing(provider)
+    provider.get_tracer("test").start_span("any").end()
+
+    tracing.close()  # Else this would not come back.
+
+    assert not exporter.may.is_set()
+    exporter.may.set()

@@ -129,10 +129,3 @@ def headers(request: bytes) -> dict[str, list[str]]:
         name, _, value = line.partition(":")
         found.setdefault(name.lower(), []).append(value.strip())
     return found
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

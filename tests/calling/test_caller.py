@@ -18,7 +18,8 @@ from coordinator.calling.httpcore_transport import HttpcoreTransport
 from coordinator.calling.request import Call
 from coordinator.domain.outcome import Delivered, Failure, Outcome, Success, Throttle, Unsent
 from coordinator.domain.worker import Ack
-from tests.calling.raw_server import INLINE_SUCCESS, Behaviour, Peer, RawServer, answer_all, free_port, headers, serving
+from tests.calling.raw_server import INLINE_SUCCESS, Behaviour, Peer, RawServer, answer_all, headers, serving
+from tests.ports import free_port
 
 NOW = 1_790_000_000
 CALL = Call("", {}, b'{"jobId":"j"}', message_id="j:1", idempotency_key="j", timeout_s=10.0, ack="receipt")

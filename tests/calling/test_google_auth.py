@@ -20,7 +20,8 @@ from coordinator.domain.outcome import Failure, Outcome, Success
 from coordinator.domain.worker import GoogleIdToken
 from tests.calling import metadata_server
 from tests.calling.metadata_server import MetadataServer, claims, jwt
-from tests.calling.raw_server import RawServer, answer_all, free_port, header, serving
+from tests.calling.raw_server import RawServer, answer_all, header, serving
+from tests.ports import free_port
 
 AUDIENCE = "https://run.example.com/jobs"
 CALL = Call(

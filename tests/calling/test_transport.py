@@ -10,7 +10,8 @@ import pytest
 from coordinator.calling.egress import EgressGuard
 from coordinator.calling.transport import KEEPALIVE_S, open_transport
 from tests.calling.conftest import Opener
-from tests.calling.raw_server import Peer, answer_all, free_port, headers, serving
+from tests.calling.raw_server import Peer, answer_all, headers, serving
+from tests.ports import free_port
 
 HEADERS = [
     ("accept", "*/*"),

@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +20,7 @@ import pytest
 from coordinator.engine.doctor import Doctor
 from coordinator.store.checkup import Finding
 from coordinator.store.open import open_store
+from tests.ports import free_port
 
 Answer = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
@@ -152,9 +152,7 @@ async def start_replica(redis_url: str, prefix: str, function: Function) -> Asyn
     started: list[ReplicaProcess] = []
 
     async def start(where: Path | None = None, **settings: object) -> ReplicaProcess:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         defaults = {"redis_url": redis_url, "prefix": prefix, "worker_url": function.url}
         defaults |= {"lease_ms": "2000", "leader_ttl_ms": "2000"}
         environment = {f"COORDINATOR_{name.upper()}": str(value) for name, value in (defaults | settings).items()}

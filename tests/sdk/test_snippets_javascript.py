@@ -17,8 +17,9 @@ import httpx
 import pytest
 
 from coordinator.calling.signing import sign
+from tests.ports import free_port
 from tests.runtimes.javascript_runtimes import BUN, DENO, MODULES, NODE, WORKERD
-from tests.runtimes.runtime import APPS, free_port
+from tests.runtimes.runtime import APPS
 from tests.sdk.test_javascript import ROOT, SDK, need, run
 
 README = (ROOT / "README.md").read_text()

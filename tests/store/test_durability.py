@@ -14,7 +14,7 @@ from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import open_store
 from coordinator.store.records import NewJob
 from tests.conftest import PROGRAMS
-from tests.servers import free_ports
+from tests.ports import free_ports
 
 JOB = NewJob(new_id(0, 1, 1), Spec("any", msgspec.Raw(b"{}")), 0)
 

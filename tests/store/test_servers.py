@@ -18,7 +18,8 @@ from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import check_server, open_store
 from coordinator.store.servers import Access, Cluster, OneServer, open_servers
 from tests.conftest import PROGRAMS
-from tests.servers import ClusterSet, SentinelSet, free_ports, wait_until
+from tests.ports import free_ports
+from tests.servers import ClusterSet, SentinelSet, wait_until
 from tests.store.conftest import Shard
 
 README = Path(__file__).parent.parent.parent / "README.md"
