@@ -6,7 +6,7 @@ over; an `Activity` adds up those that are asked for.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from coordinator.domain.spans import quantile
@@ -119,11 +119,6 @@ class Activity:
             if not self._wanted(queue):
                 continue
             self.workers.setdefault(name, WorkerActivity()).include(worker)
-
-    @property
-    def queues(self) -> Iterator[str]:
-        """Those of which something was counted."""
-        return iter(self._queues)
 
     def totals(self, kind: str) -> Series:
         """Of all queues, minute by minute."""

@@ -66,23 +66,19 @@ class StatStore:
             await asyncio.wait([earlier])
         known = self._over.get(shard, {})
         oldest, newest = min(known, default=0), max(known, default=0)
-        counted = dict(known)
-        # What is asked for may begin before what is known.
-        after = 0 if oldest > newest - minutes + 2 else newest
+        if oldest > newest - minutes + 2:  # Of less than is asked for now.
+            known, newest = {}, 0
+        counted, after = dict(known), newest
         while True:
             root = self._connection.root(shard)
             _, last, found, behind = await self._connection.run("read_stats", root, minutes=minutes, after=after)
-            new = [(number, fields) for number, fields in found if number not in known]
-            counted |= await asyncio.to_thread(_minutes_of, new)
+            counted |= await asyncio.to_thread(_minutes_of, found)
             if not behind:
                 break
             after = int(behind)
-            if after >= oldest - 1:
-                after = max(after, newest)
         first = last - minutes + 1
         # Nothing is known of the minutes between, if nobody has asked for longer than that.
-        first = min(oldest, first) if known and newest >= first - 1 else first
-        first = max(first, last - MINUTES_MOST + 1)
+        first = max(oldest, last - MINUTES_MOST + 1) if newest >= first - 1 else first
         self._over[shard] = {number: counted.get(number, _NOTHING) for number in range(first, last)}
         return last, counted
 
