@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from coordinator.store.embedded import EmbeddedServer, Program, bundled_program, identify
 from coordinator.store.open import IN_PROCESS_URL, Store, open_store
@@ -59,19 +60,48 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"in CI these servers are needed and missing: {', '.join(sorted(missing))}")
 
 
-ALONE = (
-    *("anomalies", "browser", "chaos", "commands", "engine", "runtimes", "sdk"),
+WAITING = (
+    *("anomalies", "browser", "commands", "engine", "runtimes", "sdk"),
     *("store/test_connection.py", "store/test_durability.py", "store/test_servers.py"),
+    *("edges/test_hostile_requests.py", "edges/test_slow_clients.py", "fuzz/test_described.py"),
     *("test_cli.py", "test_embedded.py", "test_inspection.py", "test_readme.py"),
 )
-"""Tests that want the machine for themselves: beside others, a server that is started again may find its port taken."""
+"""Tests that start processes or go by the clock. They wait more than they work, and are not run beside what works."""
+
+ALONE = ("chaos", "engine/test_shopify.py")
+"""Tests that do many things at once themselves."""
+
+SEPARATE = ("engine", "fuzz", "test_cli.py", "test_inspection.py", "test_readme.py")
+"""Of these each test stands for itself; those of another file share what is dear to start, and stay together."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is not to be run beside others."""
-    for item in items:
-        if any(item.path.is_relative_to(HERE / path) for path in ALONE):
-            item.add_marker("alone")
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what waits, and what is run alone."""
+    if _is_of(item.path, ALONE):
+        item.add_marker("alone")
+    elif _is_of(item.path, WAITING):
+        item.add_marker("waits")
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Shares tests out among processes: what stays together is one piece. For `--dist loadscope`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path, _, name = nodeid.partition("::")
+        if _is_of(HERE.parent / path, SEPARATE):
+            return nodeid
+        # The functions of one runtime are started once: `[runtime-row]`.
+        return f"{path} {name.rpartition('-')[0]}" if _is_of(HERE.parent / path, ("runtimes",)) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together | None:
+    """Take ours where it is asked for."""
+    return Together(config, log) if config.getvalue("dist") == "loadscope" else None
+
+
+def _is_of(path: Path, paths: tuple[str, ...]) -> bool:
+    return any(path.is_relative_to(HERE / one) for one in paths)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ import pytest
 
 from tests.edges.conftest import Connect, clients, served
 
-pytestmark = pytest.mark.alone
-
 HEAD = b"Host: localhost\r\nContent-Type: application/json\r\n"
 POST = b"POST /job HTTP/1.1\r\n" + HEAD
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

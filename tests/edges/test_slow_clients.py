@@ -8,8 +8,6 @@ import pytest
 
 from tests.edges.conftest import Client, Connect, clients, served
 
-pytestmark = pytest.mark.alone
-
 SOON_S = 3
 JOB = b'{"worker":"w","delay":"1h"}'
 POST = b"POST /job HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

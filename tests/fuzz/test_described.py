@@ -9,13 +9,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 import httpx
-import pytest
 
 from coordinator.store.embedded import bundled_program
 from tests.edges.conftest import served
 from tests.fuzz.conftest import TOKEN, examples
-
-pytestmark = pytest.mark.alone
 
 NOT_CHECKED = {
     # No schema can say what a text means (durations, instants, cron), which fields exclude each other, and which
