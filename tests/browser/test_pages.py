@@ -1,5 +1,6 @@
 """The other pages of the dashboard, and what holds for all: who may what, keys, phones, and no barriers."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -121,6 +122,66 @@ def test_a_worker_answers_a_ping_and_tells_how_it_fares(page: Page, shop: Shop):
     expect(charge.get_by_role("status")).to_contain_text("answers")
     expect(charge.get_by_role("status")).to_contain_text("tests 1")
     expect(charge).to_contain_text("0.0 %")
+
+
+def test_a_worker_is_changed_and_what_is_hidden_of_it_given_again(page: Page, shop: Shop):
+    secrets = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"a", b"b")]
+    url = shop.ask("GET", "/worker/charge")["url"]
+    headers = {"x-door": "open", "x-old": "gone"}
+    asked = {"url": url, "timeout": "30s", "headers": headers, "batch": {"size": 5, "window": "1s"}}
+    shop.ask("PUT", "/worker/mended", asked | {"secret": secrets[0], "previousSecret": secrets[1]})
+    at(page, shop, "workers")
+    row(page, "mended").get_by_role("button", name="Edit mended").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("never shown")).to_be_visible()
+
+    dialog.get_by_label("Time-out").fill("a while")
+    dialog.get_by_role("button", name="Save").click()
+    # Nothing is sent while something that is hidden is missing.
+    assert dialog.locator(":invalid:not(form, fieldset)").count() == 4
+    dialog.get_by_label("Secret", exact=True).fill(secrets[1])
+    dialog.get_by_label("Remove it").last.check()
+    dialog.get_by_label("Value of x-door").fill("shut")
+    dialog.get_by_role("button", name="Remove the header x-old").click()
+    dialog.get_by_role("button", name="Save").click()
+    # What was typed stays when it is refused.
+    expect(dialog.get_by_role("alert")).to_contain_text("timeout")
+    dialog.get_by_label("Time-out").fill("45s")
+    dialog.get_by_role("button", name="Save").click()
+
+    expect(row(page, "mended")).to_contain_text("time-out 45 s, signed, 5 in a call, 1 header")
+    hidden = "[hidden]"
+    assert shop.ask("GET", "/worker/mended") == {
+        "name": "mended",
+        "url": url,
+        "ack": "receipt",
+        "headers": {"x-door": hidden},
+        "timeoutMs": 45_000,
+        "queue": None,
+        "secret": hidden,
+        "previousSecret": None,
+        "auth": None,
+        "batch": {"size": 5, "windowMs": 1000},
+        "owner": None,
+    }
+
+
+def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, shop: Shop):
+    at(page, shop, "workers")
+    page.get_by_role("button", name="Register").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("guarded")
+    dialog.get_by_label("URL").fill(shop.ask("GET", "/worker/charge")["url"])
+    dialog.get_by_label("The platform wants").select_option("bearer")
+    dialog.get_by_label("Token").fill("of the platform")
+    dialog.get_by_role("button", name="Register").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("auth.token")
+    dialog.get_by_label("Token").fill("of-the-platform")
+    dialog.get_by_role("button", name="Register").click()
+
+    expect(row(page, "guarded")).to_contain_text("bearer")
+    assert shop.ask("GET", "/worker/guarded")["auth"] == {"type": "bearer", "token": "[hidden]"}
+    shop.ask("DELETE", "/worker/guarded")
 
 
 def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop):
@@ -285,6 +346,11 @@ def test_no_page_has_a_barrier_that_a_machine_finds(browser: Browser, shop: Shop
     page.get_by_role("button", name="Edit limits").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert barriers(page) == [], "limits"
+    page.keyboard.press("Escape")
+    at(page, shop, "workers")
+    page.get_by_role("button", name="Edit charge").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert barriers(page) == [], "worker"
     context.close()
 
 
