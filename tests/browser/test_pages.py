@@ -92,7 +92,10 @@ def test_a_schedule_is_triggered_paused_and_changed(page: Page, shop: Shop):
     row(page, "nightly").get_by_role("button", name="Trigger").click()
     expect(row(page, "nightly").get_by_role("link", name="succeeded").first).to_be_visible()
 
+    expect(row(page, "nightly")).to_contain_text("every day at 02:30, UTC")
+
     page.get_by_role("link", name="nightly", exact=True).click()
+    expect(page.get_by_text("every day at 02:30", exact=True)).to_be_visible()
     expect(page.get_by_role("cell", name="02:30:00").first).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("It does not fire.")).to_be_visible()
