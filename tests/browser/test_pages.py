@@ -196,8 +196,13 @@ def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop
         expect(plot.locator("canvas")).to_be_visible()
     expect(page.get_by_role("table", name="Queues")).to_contain_text("till")
     expect(page.get_by_role("table", name="Replicas").locator("tbody tr")).to_have_count(1)
+    # Nothing was done before the last minutes, so no more of them are shown.
+    spans = page.get_by_role("group", name="Time shown")
+    expect(spans.get_by_role("button", name="15 m")).to_have_attribute("aria-pressed", "true")
+    spans.get_by_role("button", name="1 h").click()
+    expect(page.get_by_role("img", name="Latency, over 60 minutes")).to_be_visible()
     page.get_by_label("Queue", exact=True).select_option("till")
-    assert page.url.endswith("#/overview?queue=till")
+    assert page.url.endswith("#/overview?minutes=60&queue=till")
     expect(page.get_by_role("link", name="Done 0")).to_be_visible()
 
 
@@ -271,9 +276,45 @@ def test_a_token_for_some_queues_sees_only_these(watched: Watched, shop: Shop):
         expect(page.locator("main h1")).to_be_visible()
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_text("Shows the queues till only")).to_be_visible()
     at(page, shop, "jobs")
     expect(page.locator("tbody tr")).to_have_count(2)
     assert [line for line in watched.refused if not line.startswith("401")] == []
+
+
+@pytest.mark.parametrize(
+    ("scopes", "queues", "where", "says"),
+    [
+        (["read"], [], "new", "needs a token with the scope enqueue; this one has read."),
+        (["read", "manage"], [], "tokens", "needs a token with the scope admin; this one has manage, read."),
+        (["read"], [], "audit", "needs a token with the scope admin; this one has read."),
+        (["enqueue"], [], "overview", "needs a token with the scope read; this one has enqueue."),
+        (["read"], ["mail-*"], "workers", "tells of all queues, and this token is for mail-* only."),
+    ],
+)
+def test_a_page_that_a_token_is_not_for_says_so_and_shows_nothing_else(
+    watched: Watched, shop: Shop, scopes: list[str], queues: list[str], where: str, says: str
+):
+    page = signed_in(watched.page, shop, shop.token("no entry", *scopes, queues=queues), where)
+
+    expect(page.get_by_text(says)).to_be_visible()
+    expect(page.locator("main :is(form, table, button, [role=alert])")).to_have_count(0)
+    assert [line for line in watched.refused if not line.startswith("401")] == []
+
+
+def test_a_new_job_is_for_the_one_queue_of_its_token(watched: Watched, shop: Shop):
+    page = signed_in(watched.page, shop, shop.token("till", "enqueue", queues=["till"]), "new")
+    expect(page.get_by_label("Queue", exact=True)).to_have_value("till")
+    page.get_by_label("Worker").fill("hello")
+    page.get_by_role("button", name="Make the job").click()
+    expect(page.get_by_text("The job is made.")).to_be_visible()
+
+    other = shop.token("mails", "enqueue", queues=["mail-*", "till"])
+    watched.page.context.clear_cookies()
+    page.reload()
+    signed_in(page, shop, other, "new")
+    expect(page.get_by_label("Queue", exact=True)).to_have_value("")
+    expect(page.get_by_text("one that the token is for: mail-*, till")).to_be_visible()
 
 
 def test_keys_lead_from_page_to_page_and_tell_what_they_do(page: Page, shop: Shop):

@@ -81,7 +81,7 @@ function columnsOf(onDone) {
           : html`<span class="faint">no calls</span>`;
       },
     },
-    { name: "Takes", kind: "number", cell: ({ stat }) => (stat?.runP50Ms === null || !stat ? html`<span class="faint">–</span>` : html`${duration(stat.runP50Ms)}<span class="under faint">95 %: ${duration(stat.runP95Ms)}</span>`) },
+    { name: "Run time", kind: "number", cell: ({ stat }) => (stat?.runP50Ms === null || !stat ? html`<span class="faint">–</span>` : html`p50 ${duration(stat.runP50Ms)}<span class="under faint">p95 ${duration(stat.runP95Ms)}</span>`) },
     {
       name: "Circuit",
       cell: ({ circuits }) =>
