@@ -23,7 +23,7 @@ const AUTH_FIELDS = {
   bearer: [{ name: "token", label: "Token", isSecret: true, isNeeded: true }],
   "google-id-token": [{ name: "audience", label: "Audience", hint: "the URL, if empty" }],
   "aws-sigv4": [
-    { name: "region", label: "Region", hint: "eu-central-1", isNeeded: true },
+    { name: "region", label: "Region", hint: "such as eu-central-1", isNeeded: true },
     { name: "service", label: "Service", hint: "lambda, if empty" },
     { name: "accessKeyId", label: "Access key id", hint: "that of the coordinator, if empty", isSecret: true },
     { name: "secretAccessKey", label: "Secret access key", isSecret: true },
@@ -53,11 +53,11 @@ export function WorkerForm({ worker, onClose }) {
       ${field("url", "URL", "", { type: "url", required: true, isWide: Boolean(worker) })}
       <${SelectField} label="A job is done when" value=${fields.ack} onChange=${set("ack")} choices=${[["receipt", "a receipt says so"], ["response", "the call is answered 2xx"]]} />
       ${field("timeout", "Time-out", "30s; 15m, if empty")}
-      ${field("queue", "Queue", "of its jobs that name none")}
       ${field("size", "Jobs in a call", "empty: one, by itself", { type: "number", min: "1", max: "100" })}
-      ${fields.size && field("window", "waited for", "100ms, if empty")}
+      ${field("window", "The first waits for others", "100ms, if empty", { disabled: !fields.size })}
       ${secret("secret", "Secret", "that signs the calls: env:NAME, or whsec_…")}
       ${secret("previousSecret", "Previous secret", "signs them too, while it is replaced")}
+      ${field("queue", "Queue", "of its jobs that name none")}
       <${SelectField} label="The platform wants" value=${fields.type} onChange=${set("type")} choices=${AUTHS} />
       <${AuthFields} type=${fields.type} auth=${fields.auth} onChange=${set("auth")} />
       <${Headers} headers=${fields.headers} onChange=${set("headers")} />
@@ -84,7 +84,7 @@ function AuthFields({ type, auth, onChange }) {
 function SecretField({ label, hint, secret, onChange, isNeeded = false }) {
   const { text, isHidden, isRemoved } = secret;
   return html`
-    <div class="field">
+    <div class="secret">
       <${TextField}
         label=${label}
         hint=${isHidden ? "set, but not shown: give it again" : hint}
