@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from coordinator.api import (
     audit,
@@ -112,6 +112,12 @@ HANDLERS: list[ControllerRouterHandler] = [
     pages.read_asset,
 ]
 
+_PROBLEMS: ExceptionHandlersMap = {
+    Refusal: problems.refuse,
+    HTTPException: problems.refuse_http,
+    Exception: problems.fail,
+}
+
 
 def build_app(
     settings: Settings,
@@ -131,9 +137,13 @@ def build_app(
     replica = Replica(store, Caller(open_transport(guard)), settings, tracing)
     auditor = audit.Auditor(store.audit)
     redaction = Redaction(settings.redact)
+    clockwork = Clockwork(store, replica.passes, replica.id) if demo else None
+    tellers = [dev.ClockTeller(clockwork).heed] if clockwork else []
 
     @asynccontextmanager
     async def run_replica(_: Litestar) -> AsyncIterator[None]:
+        if clockwork:
+            await clockwork.begin()
         await replica.start()
         try:
             yield
@@ -145,7 +155,7 @@ def build_app(
     return Litestar(
         route_handlers=[*HANDLERS, *(dev.HANDLERS if demo else ())],
         guards=[check_request],
-        before_send=[metrics.Counting(replica.metrics).heed, auditor.heed, add_headers],
+        before_send=[metrics.Counting(replica.metrics).heed, auditor.heed, add_headers, *tellers],
         lifespan=[run_replica],
         state=State(
             {
@@ -160,13 +170,9 @@ def build_app(
                 "dead_looks": DeadLooks(store, redaction),
                 "takes_literal_secrets": takes_literal_secrets or store.sealer.newest is not None,
             }
-            | ({"demo": demo, "clockwork": Clockwork(store, replica.passes, replica.id)} if demo else {})
+            | ({"demo": demo, "clockwork": clockwork} if demo else {})
         ),
-        exception_handlers={
-            Refusal: problems.refuse,
-            HTTPException: problems.refuse_http,
-            Exception: problems.fail,
-        },
+        exception_handlers=_PROBLEMS,
         # Ours is made by `api/openapi.py`: the framework's sees no further than a raw body.
         openapi_config=None,
         request_max_body_size=BODY_LIMIT_BYTES,

@@ -21,14 +21,29 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     """Gives its URL when it is ready."""
     server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
     server.start()
-    port = free_port()
-    command = [sys.executable, "-m", "coordinator", "serve", "--port", str(port), "--redis-url", server.url]
     own = {
         "egress_allow": "127.0.0.0/8",  # Where the tests' functions are.
         # So that workers may be registered with the secrets that functions know.
         "keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
     }
-    settings = own | settings
+    try:
+        with _running(["serve", "--redis-url", server.url], own | settings) as url:
+            yield url
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def dev_process(directory: Path, **settings: str) -> Iterator[str]:
+    """The same of `coordinator dev`, whose time can be moved on."""
+    with _running(["dev", "--data-dir", str(directory)], settings) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _running(arguments: list[str], settings: dict[str, str]) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "coordinator", *arguments, "--port", str(port)]
     environment = os.environ | {f"COORDINATOR_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
@@ -42,7 +57,6 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
-        server.stop()
 
 
 def _is_ready(url: str, token: str) -> bool:

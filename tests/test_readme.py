@@ -263,13 +263,14 @@ async def test_the_command_line_does_what_readme_says(shell, tmp_path, monkeypat
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    enqueue, jobs, job, cancel, retry, queue, preview, workers, export, taken = lines_of("commands")
+    enqueue, jobs, job, cancel, retry, queue, one, preview, workers, export, taken = lines_of("commands")
     shell.job = (await shell.run(enqueue)).split()[0]
     assert shell.job in await shell.run(jobs)
     assert "first" in await shell.run(job)
     assert "cancelled" in await shell.run(cancel)
     assert "0 jobs would be tried anew" in await shell.run(retry)
     assert "concurrency 5" in await shell.run(queue)
+    assert (await shell.run(one)).startswith("queue       mail")
     assert len((await shell.run(preview)).splitlines()) == 5
     assert "There are no workers" in await shell.run(workers)
     assert "exported 0 jobs" in await shell.run(export)

@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 from litestar import Response, get, post
 from litestar.params import RawBody
+from litestar.types import Message, Scope
 
 from coordinator.api.answers import json_response
 from coordinator.api.batches import BODY_LIMIT_BYTES
@@ -53,6 +54,22 @@ class DemoFunction(Protocol):
 
     async def answer(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         """The status and the body of the answer to a call."""
+
+
+class ClockTeller:
+    """Says with each answer how far the time was moved on: what tells of instants as seen from now goes by that now.
+
+    `Clock-Ahead` are whole ms beside what `Date` says; without the header there are none.
+    """
+
+    def __init__(self, clockwork: Clockwork) -> None:
+        self._clockwork = clockwork
+
+    async def heed(self, message: Message, _: Scope) -> None:
+        """Is told of each message of each answer, before it is sent."""
+        if message["type"] == "http.response.start" and self._clockwork.ahead_ms:
+            ahead = (b"clock-ahead", str(self._clockwork.ahead_ms).encode())
+            message["headers"] = [*message["headers"], ahead]
 
 
 @post("/dev/advance", status_code=200)

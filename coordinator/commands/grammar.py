@@ -1,8 +1,21 @@
 """What can be said to the commands that talk to a running coordinator. It imports nothing that is slow to load."""
 
+import sys
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+
 from coordinator.commands.grammar_of_settings import add_settings_commands
 from coordinator.commands.grammar_of_streams import add_stream_commands
-from coordinator.commands.grammar_parts import Commands, acts_of, add_consent, add_filters, add_wait, leaf, whole
+from coordinator.commands.grammar_parts import (
+    COMMON_FLAGS,
+    Commands,
+    acts_of,
+    add_consent,
+    add_filters,
+    add_wait,
+    leaf,
+    whole,
+)
 
 DEFAULT_ACTS = {
     "job": "show",
@@ -15,6 +28,9 @@ DEFAULT_ACTS = {
 }
 """What is meant where a command is given without an act: `coordinator jobs --state dead`."""
 
+NAMED = frozenset({"queues", "schedules", "workers"})
+"""Of these one is shown where a name stands alone: `coordinator queues mail`."""
+
 
 def add_commands(commands: Commands) -> None:
     """Tell the parser of them all."""
@@ -26,14 +42,57 @@ def add_commands(commands: Commands) -> None:
 
 
 def with_default_act(arguments: list[str], commands: Commands) -> list[str]:
-    """The arguments, with the act that is meant where none is named."""
-    if not arguments or arguments[0] not in DEFAULT_ACTS:
+    """The arguments as the grammar has them: with the act that is meant where none is named, and common flags after it.
+
+    A word that is no command ends the program, with the one that was probably meant.
+    """
+    flags, rest = _common_flags(arguments)
+    if not rest or rest[0].startswith("-"):
         return arguments
-    command, *rest = arguments
-    known = {"-h", "--help", *acts_of(commands.choices[command])}
-    if (rest and rest[0] in known) or (command == "job" and not rest):
-        return arguments
-    return [command, DEFAULT_ACTS[command], *rest]
+    command, *rest = rest
+    if command not in commands.choices:
+        _refuse(command, "", commands.choices)
+    acts = acts_of(commands.choices[command])
+    if not acts:
+        return [command, *flags, *rest]
+    more, rest = _common_flags(rest)
+    if rest and rest[0] in {"-h", "--help"}:
+        return [command, *rest]
+    if not rest or rest[0] not in acts:
+        act = _meant_act(command, rest, acts)
+        return [command, *([act] if act else []), *flags, *more, *rest]
+    return [command, rest[0], *flags, *more, *rest[1:]]
+
+
+def _common_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The common flags that stand first, each with its value; and the rest."""
+    at = 0
+    while at < len(arguments):
+        name, equals, _ = arguments[at].partition("=")
+        if name not in COMMON_FLAGS:
+            break
+        at += 2 if COMMON_FLAGS[name] and not equals else 1
+    return arguments[:at], arguments[at:]
+
+
+def _meant_act(command: str, rest: list[str], acts: Collection[str]) -> str | None:
+    """What is meant without an act: all of them, or the one that is named. None if that cannot be known."""
+    has_word, has_more = (len(rest) > at and not rest[at].startswith("-") for at in (0, 1))
+    # One word may be the name of anything; two, or one where no name is wanted, are an act that is misspelt.
+    if has_word and (has_more or command not in {*NAMED, "job"}):
+        _refuse(rest[0], f"{command} ", acts, is_sure=False)
+    if command == "job" and not rest:
+        return None
+    return "show" if has_word and command in NAMED else DEFAULT_ACTS.get(command)
+
+
+def _refuse(word: str, before: str, known: Iterable[str], *, is_sure: bool = True) -> None:
+    """End the program, unless it is not sure that the word is wrong, and none is near."""
+    near = get_close_matches(word, known, 1)
+    if near or is_sure:
+        remedy = f"did you mean {before}{near[0]}?" if near else "coordinator --help lists them"
+        sys.stderr.write(f"coordinator: there is no command {before + word!r}; {remedy}\n")
+        raise SystemExit(2)  # As argparse ends what it does not understand.
 
 
 def _add_enqueue(commands: Commands) -> None:

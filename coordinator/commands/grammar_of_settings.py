@@ -19,7 +19,7 @@ def _add_queues(commands: Commands) -> None:
     under = acts.add_subparsers(dest="act", required=True, metavar="act")
     leaf(under, "list", "every queue, and how many jobs it has in which state (meant where no act is named)", "queues")
     for act, text in (
-        ("show", "one queue with its limits and circuits"),
+        ("show", "one queue with its limits and circuits (meant where a name stands alone)"),
         ("pause", "start nothing more of these queues; what runs goes on"),
         ("resume", "go on with them"),
     ):
@@ -40,7 +40,7 @@ def _add_schedules(commands: Commands) -> None:
     listed = leaf(under, "list", "every schedule (meant where no act is named)", "schedules")
     listed.add_argument("--queue", help="whose runs are of this queue")
     for act, text in (
-        ("show", "one schedule"),
+        ("show", "one schedule (meant where a name stands alone)"),
         ("pause", "fire no more; ticks that come meanwhile are not made up for"),
         ("resume", "go on with the next tick"),
         ("trigger", "make a run now, whatever the rule says"),
@@ -60,7 +60,10 @@ def _add_workers(commands: Commands) -> None:
     acts = commands.add_parser("workers", help="list workers with their circuits; show, set, ping or delete one")
     under = acts.add_subparsers(dest="act", required=True, metavar="act")
     leaf(under, "list", "every worker, and the circuits that are open (meant where no act is named)", "workers")
-    for act, text in (("show", "one worker"), ("ping", "send a signed test request to its function")):
+    for act, text in (
+        ("show", "one worker (meant where a name stands alone)"),
+        ("ping", "send a signed test request to its function"),
+    ):
         leaf(under, act, text, "workers").add_argument("name")
     put = leaf(under, "set", "register a worker, or change it; what is not named stays", "workers")
     put.add_argument("name", help="'*' for all names without a URL of their own")

@@ -28,6 +28,10 @@ FILTER_FIELDS = {"schedule": "scheduleId", "batch": "batchId"}
 """As the API calls them, where it calls them otherwise."""
 
 
+COMMON_FLAGS = {"--url": True, "--token": True, "--profile": True, "--json": False, "--quiet": False, "-q": False}
+"""Those that every command has, before it or after it; and whether a value follows."""
+
+
 def leaf(commands: Commands, name: str, text: str, family: str) -> argparse.ArgumentParser:
     """A command that is run by the module `family`, with the flags that all have."""
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")

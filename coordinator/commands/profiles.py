@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from coordinator.commands import clock
 from coordinator.commands.endings import DONE, NOT_FOUND, USAGE, Ending, code_of, line_of
 from coordinator.commands.writing import Column, Writer
 from coordinator.sdk.for_commands import CommandClient
@@ -66,7 +67,9 @@ def place_of(options: Namespace) -> Place:
 
 def connect(place: Place) -> CommandClient:
     """A client of it. An empty token is none, whatever the environment holds."""
-    return CommandClient(place.url, place.token, timeout=TIMEOUT_S)
+    client = CommandClient(place.url, place.token, timeout=TIMEOUT_S)
+    client.on_headers(clock.heed)
+    return client
 
 
 def run(options: Namespace) -> int:

@@ -34,17 +34,18 @@ def run(options: Namespace) -> int:
             return DONE
         is_seen = sys.stdout.isatty() and sys.stdin.isatty()
         if options.once or not is_seen:
-            width = None if sys.stdout.isatty() else 120
-            Console(width=width, highlight=False).print(frame(looked, place.url, is_live=False))
+            screen = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+            screen.print(frame(looked, place.url, screen.width, is_live=False))
             return DONE
-        live = Live(frame(looked, place.url), screen=True, auto_refresh=False)
+        screen = Console(highlight=False)
+        live = Live(frame(looked, place.url, screen.width), console=screen, screen=True, auto_refresh=False)
         with _keys():
             # As a context it would leave the screen behind, where an interrupt comes while it begins.
             try:
                 live.start(refresh=True)
                 while not _is_quit(options.interval):
                     looked = _again(client, options, looked)
-                    live.update(frame(looked, place.url), refresh=True)
+                    live.update(frame(looked, place.url, screen.width), refresh=True)
             finally:
                 live.stop()
     return DONE

@@ -8,13 +8,26 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.commands.grammar_parts import STATES
-from coordinator.commands.words import ago, clean, error_text, number, span
+from coordinator.commands.words import ago, brief, clean, error_text, number, span
 from coordinator.commands.writing import Thing
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLOURS = {"created": "cyan", "started": "blue", "succeeded": "green", "failed": "yellow", "dead": "red"}
 _QUEUES, _FAILURES = 20, 8
 """Rows; the busiest come first."""
+
+_NAME_MOST = 40
+_GAP = 2
+"""Characters between two columns."""
+
+_FIRST_TO_GO = ("succeeded each minute", ">cancelled", ">succeeded", ">scheduled", ">retrying", ">latency")
+"""Columns of queues, the least important first."""
+
+_BARS_OF_QUEUE = 20
+"""As wide as their title."""
+
+_BEFORE_BARS, _BARS_LEAST = 36, 10
+"""Characters of a line of the throughput before its bars, and bars that are shown in any case."""
 
 
 class Looked(NamedTuple):
@@ -25,13 +38,14 @@ class Looked(NamedTuple):
     problem: str = ""
 
 
-def frame(looked: Looked, url: str, *, is_live: bool = True) -> RenderableType:
-    """All of it, one below the other."""
+def frame(looked: Looked, url: str, width: int, *, is_live: bool = True) -> RenderableType:
+    """All of it, one below the other, as much as lines of this width have room for."""
     stat = looked.stat
     parts: list[RenderableType] = [_heading(stat, url, is_live=is_live)]
     if looked.problem:
         parts.append(Text(f"these are old: {looked.problem}", style="bold red"))
-    return Group(*parts, Text(), _throughput(stat), Text(), _queues(stat), Text(), _failures(looked.dead))
+    tables = (_throughput(stat, width), _queues(stat, width), _failures(looked.dead))
+    return Group(*parts, *(part for table in tables for part in (Text(), table)))
 
 
 def _heading(stat: Thing, url: str, *, is_live: bool) -> Text:
@@ -51,31 +65,52 @@ def _heading(stat: Thing, url: str, *, is_live: bool) -> Text:
     return told
 
 
-def _throughput(stat: Thing) -> Table:
-    table = _table(f"{stat['minutes']} minutes", ">last", ">before", "each minute")
+def _throughput(stat: Thing, width: int) -> Table:
+    # The title and two numbers stand before the bars; the newest minutes are the last to go.
+    shown = max(_BARS_LEAST, min(stat["minutes"], width - _BEFORE_BARS))
+    table = _table(f"{shown} minutes", ">last", ">before", "each minute")
     for name, colour in _COLOURS.items():
-        series = stat["series"][name]
+        series = stat["series"][name][-shown:]
         # The last minute is not over yet.
         before = series[-2] if len(series) > 1 else 0
         table.add_row(name, number(series[-1]), number(before), Text(spark(series), style=colour))
     for name, of in (("wait p95", "waitP95Ms"), ("run p95", "runP95Ms")):
-        series = stat["series"][of]
+        series = stat["series"][of][-shown:]
         table.add_row(name, span(series[-1]), span(series[-2] if len(series) > 1 else None), spark(series))
     return table
 
 
-def _queues(stat: Thing) -> Table:
-    table = _table("queue", *(f">{state}" for state in STATES), ">latency", "succeeded each minute")
-    shown = sorted(stat["queues"], key=_business, reverse=True)
-    for queue in shown[:_QUEUES]:
-        counts = [number(queue["counts"][state]) for state in STATES]
-        name = Text(clean(queue["name"]), style="yellow" if queue["paused"] else "")
-        if queue["paused"]:
-            name.append(" (paused)")
-        table.add_row(name, *counts, span(queue["latencyMs"]), spark(queue["series"]["succeeded"][-30:]))
-    if len(shown) > _QUEUES:
-        table.caption = f"and {len(shown) - _QUEUES} queues that are less busy"
+def _queues(stat: Thing, width: int) -> Table:
+    ranked = sorted(stat["queues"], key=_business, reverse=True)
+    shown = ranked[:_QUEUES]
+    columns = _fitting(
+        {"queue": [_name(queue) for queue in shown]}
+        | {f">{state}": [number(queue["counts"][state]) for queue in shown] for state in STATES}
+        | {">latency": [span(queue["latencyMs"]) for queue in shown]}
+        | {"succeeded each minute": [spark(queue["series"]["succeeded"][-_BARS_OF_QUEUE:]) for queue in shown]},
+        width,
+    )
+    table = _table(*columns)
+    for queue, *cells in zip(shown, *columns.values(), strict=True):
+        table.add_row(*cells, style="yellow" if queue["paused"] else "")
+    if len(ranked) > _QUEUES:
+        table.caption = f"and {len(ranked) - _QUEUES} queues that are less busy"
     return table
+
+
+def _name(queue: Thing) -> str:
+    return f"{brief(queue['name'], _NAME_MOST)}{' (paused)' if queue['paused'] else ''}"
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
+    """The columns, by their titles, that lines of this width have room for; the others fall away whole."""
+    left = dict(columns)
+    for title in _FIRST_TO_GO:
+        widths = (max(map(len, (name.lstrip(">"), *cells))) for name, cells in left.items())
+        if sum(widths) + _GAP * (len(left) - 1) <= width:
+            break
+        del left[title]
+    return left
 
 
 def _business(queue: Thing) -> tuple[int, int, int]:

@@ -1,7 +1,9 @@
 """Values as people read them in a line: instants, lengths of time, numbers, and text that can do a terminal no harm."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
+
+from coordinator.commands import clock
 
 _STEPS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
@@ -36,10 +38,10 @@ def instant(text: str) -> datetime:
 
 
 def ago(text: str | None, now: datetime | None = None) -> str:
-    """An instant of the API, as seen from now: `3 s ago`, `in 5 m`."""
+    """An instant of the API, as seen from its now: `3 s ago`, `in 5 m`."""
     if text is None:
         return "-"
-    seconds = ((now or datetime.now(UTC)) - instant(text)).total_seconds()
+    seconds = ((now or clock.now()) - instant(text)).total_seconds()
     length = span(abs(seconds) * 1000)
     return f"{length} ago" if seconds >= 0 else f"in {length}"
 

@@ -1,6 +1,6 @@
 """What the command line asks for beside what others' code does: whole answers, streams, and JSON as it stands."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -12,6 +12,10 @@ from coordinator.sdk.sending import Request, successful, told, unreachable
 
 class CommandClient(Coordinator):
     """For commands that ask one thing after the other."""
+
+    def on_headers(self, heed: Callable[[Mapping[str, str]], None]) -> None:
+        """Have `heed` be told the headers of each answer."""
+        self._http.event_hooks = {"response": [lambda answer: heed(answer.headers)]}
 
     def fetch(self, path: str, query: Mapping[str, Any] | None = None) -> bytes:
         """What a GET answers, as it stands."""

@@ -10,6 +10,7 @@ import pytest
 
 from coordinator.app import build_app
 from coordinator.demo import CALLS_KEPT, KEPT_MOST_BYTES, Demo
+from coordinator.engine.clockwork import Clockwork
 from coordinator.settings import Settings
 from coordinator.store.embedded import bundled_program
 from coordinator.store.open import Store, open_store, store_on
@@ -69,6 +70,23 @@ async def test_what_is_due_tomorrow_runs_now(dev: Api, function: Function):
     assert told["nextDueAt"] is not None
     assert (await advance(dev, "2h"))["aheadMs"] == DAY_MS + 2 * 3_600_000
     assert (await dev.job(never))["state"] == "succeeded"
+
+
+async def test_each_answer_says_how_far_the_time_was_moved_on(dev: Api, dev_store: Store):
+    async def ahead(path: str) -> str | None:
+        told: str | None = (await dev.client.get(path)).headers.get("clock-ahead")
+        return told
+
+    assert await ahead("/job") is None
+    moved = await dev.post("/dev/advance", {"by": "1d"})
+    assert (moved.headers["clock-ahead"], await ahead("/job"), await ahead("/nowhere")) == (str(DAY_MS),) * 3
+    # One that is started on a store that was moved goes on at its time.
+    later = Clockwork(dev_store, dev.app.state["replica"].passes, "later")
+    await later.begin()
+    assert later.ahead_ms == DAY_MS
+
+    await dev.client.post("/dev/reset")
+    assert await ahead("/job") is None
 
 
 async def test_a_schedule_fires_by_its_misfire_policy(dev: Api, function: Function):

@@ -43,6 +43,22 @@ def row(page: Page, job_id: str) -> Locator:
     return page.get_by_role("row").filter(has_text=job_id)
 
 
+def test_a_list_says_in_which_order_it_goes(page: Page, shop: Shop):
+    for queue in ("order-a", "order-b"):
+        shop.job("hello", queue=queue, delay="1h", tags=["ordered"])
+    for where, told in (
+        ("jobs", "Listed queue by queue, and in each state by state."),
+        ("jobs?state=scheduled", "Listed queue by queue."),
+        ("jobs?queue=order-a", "Listed state by state."),
+    ):
+        at(page, shop, where)
+        expect(page.get_by_text(told, exact=True)).to_be_visible()
+    for where in ("jobs?queue=order-a&state=scheduled", "jobs?tag=ordered"):
+        at(page, shop, where)
+        expect(page.get_by_role("table", name="Jobs")).to_be_visible()
+        expect(page.get_by_text("Listed")).to_have_count(0)
+
+
 def test_an_id_that_is_pasted_leads_straight_to_its_job_and_so_does_a_handle(page: Page, shop: Shop):
     job = shop.job("hello", queue="find", delay="1h", unique="order <17>")
 

@@ -1,5 +1,6 @@
 """The other pages of the dashboard, and what holds for all: who may what, keys, phones, and no barriers."""
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -91,7 +92,10 @@ def test_a_schedule_is_triggered_paused_and_changed(page: Page, shop: Shop):
     row(page, "nightly").get_by_role("button", name="Trigger").click()
     expect(row(page, "nightly").get_by_role("link", name="succeeded").first).to_be_visible()
 
+    expect(row(page, "nightly")).to_contain_text("every day at 02:30, UTC")
+
     page.get_by_role("link", name="nightly", exact=True).click()
+    expect(page.get_by_text("every day at 02:30", exact=True)).to_be_visible()
     expect(page.get_by_role("cell", name="02:30:00").first).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("It does not fire.")).to_be_visible()
@@ -123,6 +127,66 @@ def test_a_worker_answers_a_ping_and_tells_how_it_fares(page: Page, shop: Shop):
     expect(charge).to_contain_text("0.0 %")
 
 
+def test_a_worker_is_changed_and_what_is_hidden_of_it_given_again(page: Page, shop: Shop):
+    secrets = [f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"a", b"b")]
+    url = shop.ask("GET", "/worker/charge")["url"]
+    headers = {"x-door": "open", "x-old": "gone"}
+    asked = {"url": url, "timeout": "30s", "headers": headers, "batch": {"size": 5, "window": "1s"}}
+    shop.ask("PUT", "/worker/mended", asked | {"secret": secrets[0], "previousSecret": secrets[1]})
+    at(page, shop, "workers")
+    row(page, "mended").get_by_role("button", name="Edit mended").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("never shown")).to_be_visible()
+
+    dialog.get_by_label("Time-out").fill("a while")
+    dialog.get_by_role("button", name="Save").click()
+    # Nothing is sent while something that is hidden is missing.
+    assert dialog.locator(":invalid:not(form, fieldset)").count() == 4
+    dialog.get_by_label("Secret", exact=True).fill(secrets[1])
+    dialog.get_by_label("Remove it").last.check()
+    dialog.get_by_label("Value of x-door").fill("shut")
+    dialog.get_by_role("button", name="Remove the header x-old").click()
+    dialog.get_by_role("button", name="Save").click()
+    # What was typed stays when it is refused.
+    expect(dialog.get_by_role("alert")).to_contain_text("timeout")
+    dialog.get_by_label("Time-out").fill("45s")
+    dialog.get_by_role("button", name="Save").click()
+
+    expect(row(page, "mended")).to_contain_text("time-out 45 s, signed, 5 in a call, 1 header")
+    hidden = "[hidden]"
+    assert shop.ask("GET", "/worker/mended") == {
+        "name": "mended",
+        "url": url,
+        "ack": "receipt",
+        "headers": {"x-door": hidden},
+        "timeoutMs": 45_000,
+        "queue": None,
+        "secret": hidden,
+        "previousSecret": None,
+        "auth": None,
+        "batch": {"size": 5, "windowMs": 1000},
+        "owner": None,
+    }
+
+
+def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, shop: Shop):
+    at(page, shop, "workers")
+    page.get_by_role("button", name="Register").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("guarded")
+    dialog.get_by_label("URL").fill(shop.ask("GET", "/worker/charge")["url"])
+    dialog.get_by_label("The platform wants").select_option("bearer")
+    dialog.get_by_label("Token").fill("of the platform")
+    dialog.get_by_role("button", name="Register").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("auth.token")
+    dialog.get_by_label("Token").fill("of-the-platform")
+    dialog.get_by_role("button", name="Register").click()
+
+    expect(row(page, "guarded")).to_contain_text("bearer")
+    assert shop.ask("GET", "/worker/guarded")["auth"] == {"type": "bearer", "token": "[hidden]"}
+    shop.ask("DELETE", "/worker/guarded")
+
+
 def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop):
     at(page, shop, "overview")
 
@@ -132,8 +196,13 @@ def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop
         expect(plot.locator("canvas")).to_be_visible()
     expect(page.get_by_role("table", name="Queues")).to_contain_text("till")
     expect(page.get_by_role("table", name="Replicas").locator("tbody tr")).to_have_count(1)
+    # Nothing was done before the last minutes, so no more of them are shown.
+    spans = page.get_by_role("group", name="Time shown")
+    expect(spans.get_by_role("button", name="15 m")).to_have_attribute("aria-pressed", "true")
+    spans.get_by_role("button", name="1 h").click()
+    expect(page.get_by_role("img", name="Latency, over 60 minutes")).to_be_visible()
     page.get_by_label("Queue", exact=True).select_option("till")
-    assert page.url.endswith("#/overview?queue=till")
+    assert page.url.endswith("#/overview?minutes=60&queue=till")
     expect(page.get_by_role("link", name="Done 0")).to_be_visible()
 
 
@@ -207,9 +276,45 @@ def test_a_token_for_some_queues_sees_only_these(watched: Watched, shop: Shop):
         expect(page.locator("main h1")).to_be_visible()
         expect(page.get_by_role("status", name="Loading")).to_have_count(0)
         expect(page.locator("main").get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_text("Shows the queues till only")).to_be_visible()
     at(page, shop, "jobs")
     expect(page.locator("tbody tr")).to_have_count(2)
     assert [line for line in watched.refused if not line.startswith("401")] == []
+
+
+@pytest.mark.parametrize(
+    ("scopes", "queues", "where", "says"),
+    [
+        (["read"], [], "new", "needs a token with the scope enqueue; this one has read."),
+        (["read", "manage"], [], "tokens", "needs a token with the scope admin; this one has manage, read."),
+        (["read"], [], "audit", "needs a token with the scope admin; this one has read."),
+        (["enqueue"], [], "overview", "needs a token with the scope read; this one has enqueue."),
+        (["read"], ["mail-*"], "workers", "tells of all queues, and this token is for mail-* only."),
+    ],
+)
+def test_a_page_that_a_token_is_not_for_says_so_and_shows_nothing_else(
+    watched: Watched, shop: Shop, scopes: list[str], queues: list[str], where: str, says: str
+):
+    page = signed_in(watched.page, shop, shop.token("no entry", *scopes, queues=queues), where)
+
+    expect(page.get_by_text(says)).to_be_visible()
+    expect(page.locator("main :is(form, table, button, [role=alert])")).to_have_count(0)
+    assert [line for line in watched.refused if not line.startswith("401")] == []
+
+
+def test_a_new_job_is_for_the_one_queue_of_its_token(watched: Watched, shop: Shop):
+    page = signed_in(watched.page, shop, shop.token("till", "enqueue", queues=["till"]), "new")
+    expect(page.get_by_label("Queue", exact=True)).to_have_value("till")
+    page.get_by_label("Worker").fill("hello")
+    page.get_by_role("button", name="Make the job").click()
+    expect(page.get_by_text("The job is made.")).to_be_visible()
+
+    other = shop.token("mails", "enqueue", queues=["mail-*", "till"])
+    watched.page.context.clear_cookies()
+    page.reload()
+    signed_in(page, shop, other, "new")
+    expect(page.get_by_label("Queue", exact=True)).to_have_value("")
+    expect(page.get_by_text("one that the token is for: mail-*, till")).to_be_visible()
 
 
 def test_keys_lead_from_page_to_page_and_tell_what_they_do(page: Page, shop: Shop):
@@ -285,6 +390,11 @@ def test_no_page_has_a_barrier_that_a_machine_finds(browser: Browser, shop: Shop
     page.get_by_role("button", name="Edit limits").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert barriers(page) == [], "limits"
+    page.keyboard.press("Escape")
+    at(page, shop, "workers")
+    page.get_by_role("button", name="Edit charge").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert barriers(page) == [], "worker"
     context.close()
 
 

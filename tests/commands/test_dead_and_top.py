@@ -1,5 +1,6 @@
 """`dead` and `top`: what jobs died of and how they are tried anew; one frame, and a screen that q closes."""
 
+import io
 import os
 import pty
 import re
@@ -8,8 +9,10 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
-from coordinator.commands.top_frame import spark
+from coordinator.commands.grammar_parts import STATES
+from coordinator.commands.top_frame import Looked, frame, spark
 from tests.commands.conftest import ROOT
 
 
@@ -61,6 +64,31 @@ def test_a_frame_is_an_object_for_programs(run, died):
 
     assert told["stat"]["counts"]["dead"] == 3
     assert told["dead"]["groups"][0]["count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"),
+    [
+        (50, {"retrying", "scheduled", "succeeded", "cancelled", "succeeded each minute"}),
+        (80, {"cancelled", "succeeded each minute"}),
+        (100, {"succeeded each minute"}),
+        (120, set()),
+    ],
+)
+def test_a_narrow_screen_loses_columns_and_no_line_is_broken(api, width, missing):
+    queue = "narrow"
+    api.post(f"/queue/{queue}/pause").raise_for_status()
+    looked = Looked(api.get("/stat", params={"queue": queue}).json(), {"groups": []})
+    written = io.StringIO()
+    screen = Console(width=width, file=written, highlight=False)
+    screen.print(frame(looked, "http://127.0.0.1", screen.width, is_live=False))
+    lines = written.getvalue().splitlines()
+
+    (heading,) = (line for line in lines if line.startswith("queue "))
+    titles = [*STATES, "latency", "succeeded each minute"]
+    assert set(re.split(" {2,}", heading.strip())) == {"queue", *titles} - missing
+    assert not [line for line in lines if len(line) > width or "…" in line]
+    assert len([line for line in lines if line.startswith(("created", "wait p95"))]) == 2
 
 
 @pytest.mark.parametrize(("act", "code"), [("q", 0), ("interrupt", 130)])

@@ -2,7 +2,7 @@
 
 import { onSignedOut, Problem, read } from "./core/api.js";
 import { begin, end } from "./core/live.js";
-import { setSession } from "./core/session.js";
+import { can, setSession } from "./core/session.js";
 import { html, render, useCallback, useEffect, useState } from "./core/view.js";
 import { Trouble } from "./parts/bits.js";
 import { SignIn } from "./pages/sign_in.js";
@@ -18,7 +18,9 @@ function App() {
     try {
       const session = await read("/session");
       setSession(session);
-      begin(session.queues);
+      if (can("read")) {
+        begin(session.queues);
+      }
       setState({ is: "in", session });
     } catch (error) {
       end();

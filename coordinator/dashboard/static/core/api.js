@@ -28,7 +28,7 @@ export function onSignedOut(act) {
 
 let skewMs = 0;
 
-/** Now, by the server's clock, in Unix ms: relative times are right on a machine whose clock is not. */
+/** Now, by the store's clock, in Unix ms: relative times are right on a machine whose clock is not. */
 export const now = () => Date.now() + skewMs;
 
 /** The address of a path of the API. */
@@ -108,4 +108,6 @@ function heedClock(answer) {
   const off = told - Date.now();
   // The header tells whole seconds: less than two is no difference.
   skewMs = Number.isFinite(told) && Math.abs(off) > 2000 ? off : 0;
+  // `coordinator dev` can be moved on.
+  skewMs += Number(answer.headers.get("clock-ahead") ?? 0);
 }

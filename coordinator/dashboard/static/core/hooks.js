@@ -100,7 +100,7 @@ function readerOf(load, everyMs, setState) {
 
 const clock = { watchers: new Set(), timer: 0 };
 
-/** Now in Unix ms, by the server's clock, anew each second while the tab is seen. */
+/** Now in Unix ms, by the store's clock, anew each second while the tab is seen. */
 export function useNow() {
   const [time, setTime] = useState(now);
   useEffect(() => {

@@ -73,12 +73,13 @@ function open() {
   setMode("polling");
   lastHeard = Date.now();
   timer = setInterval(beat, POLL_MS);
-  // A token for some queues names one with each stream; names that end in a star are none, and a browser has six
-  // connections for all that a page does.
-  if (queues.length <= STREAMS_MOST && !queues.some((name) => name.endsWith("*"))) {
+  if (hasStream(queues)) {
     sources = (queues.length ? queues : [undefined]).map(listen);
   }
 }
+
+/** A token for some queues names one with each stream; `mail-*` is none, and a browser has six connections for all. */
+export const hasStream = (held) => held.length <= STREAMS_MOST && !held.some((name) => name.endsWith("*"));
 
 function listen(queue) {
   const source = new EventSource(urlOf("/event", { queue }));

@@ -15,7 +15,7 @@ const AT_ONCE = 6;
 /** What can be done, to jobs of which states, and what it is called. */
 export const ACTS = {
   retry: { title: "Retry", icon: "retry", states: ["dead", "cancelled"], done: "tried anew" },
-  run: { title: "Run now", icon: "play", states: ["scheduled", "retrying"], done: "made due" },
+  run: { title: "Run now", ofAll: "Run all now", icon: "play", states: ["scheduled", "retrying"], done: "made due" },
   edit: { title: "Edit", icon: "edit", states: WAITING, done: "changed" },
   cancel: { title: "Cancel", icon: "close", states: [...WAITING, "running"], done: "cancelled", isDangerous: true },
   delete: { title: "Delete", icon: "trash", states: [...WAITING, "succeeded", "dead", "cancelled"], done: "deleted", isDangerous: true },
@@ -43,8 +43,8 @@ export function BulkBar({ filter, picked, rows, onDone }) {
     <div class=${`bulk ${number ? "is-picked" : ""}`} role="region" aria-label="Do something with many jobs">
       <span class="bulk-what">${number ? plural(number, "job") : "All that match"}</span>
       ${acts.map(
-        ([name, { title, icon, isDangerous }]) => html`
-          <${Button} key=${name} icon=${icon} kind=${isDangerous ? "small quiet-danger" : "small"} onClick=${() => start(name)}>${title}${number ? "" : " all"}</${Button}>
+        ([name, { title, ofAll = `${title} all`, icon, isDangerous }]) => html`
+          <${Button} key=${name} icon=${icon} kind=${isDangerous ? "small quiet-danger" : "small"} onClick=${() => start(name)}>${number ? title : ofAll}</${Button}>
         `,
       )}
       ${number > 0 && html`<${Button} kind="small bare" onClick=${onDone}>Pick none</${Button}>`}

@@ -1,6 +1,7 @@
 // When a new job is to run: now, at an instant or after a delay, or by a rule, with the runs that it would have.
 
 import { post } from "../core/api.js";
+import { ruleWords } from "../core/cron_words.js";
 import { shortly } from "../core/format.js";
 import { html, useEffect, useState } from "../core/view.js";
 import { Time } from "../parts/bits.js";
@@ -83,8 +84,10 @@ function Preview({ fields }) {
   if (!state.runs) {
     return null;
   }
+  const words = fields.isCron && ruleWords(whenOf(fields));
   return html`
     <div class="preview" role="status">
+      ${words && html`<p>${words}</p>`}
       <p class="faint">${state.runs.length ? "Next runs" : "It would never run."}</p>
       <ol>${state.runs.map((at) => html`<li key=${at}>${shortly(at, fields.isCron ? fields.timezone || "UTC" : undefined)} <span class="faint"><${Time} at=${at} /></span></li>`)}</ol>
     </div>

@@ -50,6 +50,7 @@ function JobList({ query, queues }) {
     <${Filters} query=${query} onChange=${set}>
       ${can("manage") && (picked.size > 0 || Object.keys(filter).length > 0) && html`<${BulkBar} filter=${filter} picked=${picked} rows=${rows} onDone=${done} />`}
     </${Filters}>
+    ${orderOf(query, queues) && html`<p class="order faint">${orderOf(query, queues)}</p>`}
     <${Loaded} of=${page} rows=${10}>
       ${() =>
         rows.length
@@ -60,6 +61,15 @@ function JobList({ query, queues }) {
           : html`<${None} query=${query} page=${page.data} onGo=${set} />`}
     </${Loaded}>
   `;
+}
+
+/** How the pages go on where the newest of all is not what comes first. */
+function orderOf({ queue, state, tag, scheduleId, batchId }, queues) {
+  if (tag || scheduleId || batchId) {
+    return "";
+  }
+  const lists = [!queue && queues.length > 1 && "queue by queue", !state && "state by state"].filter(Boolean);
+  return lists.length ? `Listed ${lists.join(", and in each ")}.` : "";
 }
 
 /** What of the address says which jobs are meant. */
@@ -133,7 +143,7 @@ function columnsOf(query) {
     },
     { name: "Attempt", kind: "number", cell: (job) => html`${job.attempt}<span class="faint">/${job.maxAttempts}</span>` },
     { name: "When", kind: "tight", cell: (job) => html`<${When} job=${job} />` },
-    { name: "Of note", kind: "note tight", cell: (job) => html`<${Note} job=${job} />` },
+    { name: "Details", kind: "note tight", cell: (job) => html`<${Note} job=${job} />` },
   ];
 }
 

@@ -5,7 +5,7 @@ import { duration } from "../core/format.js";
 import { useBusy, useTitle } from "../core/hooks.js";
 import { parse, pretty, problemOf } from "../core/json.js";
 import { go, to } from "../core/router.js";
-import { can } from "../core/session.js";
+import { can, heldQueues, session } from "../core/session.js";
 import { namesOf, useQueues, useWorkers } from "../core/shared.js";
 import { html, useEffect, useState } from "../core/view.js";
 import { Button, PageHead, Panel, Time, Trouble } from "../parts/bits.js";
@@ -28,15 +28,19 @@ const NEW = {
   timezone: Intl.DateTimeFormat().resolvedOptions().timeZone,
 };
 
+/** The one queue that the token is for, if it is for one. */
+const onlyQueue = () => (session().queues.length === 1 ? (heldQueues()[0] ?? "") : "");
+
 export function NewJob({ route }) {
-  const { from, when, worker, queue } = route.query;
-  const [fields, setFields] = useState({ ...NEW, when: when ?? NEW.when, worker: worker ?? "", queue: queue ?? "" });
+  const { from, when, worker, queue = onlyQueue() } = route.query;
+  const [fields, setFields] = useState({ ...NEW, when: when ?? NEW.when, worker: worker ?? "", queue });
   const [options, setOptions] = useState({});
   const [problem, setProblem] = useState(null);
   const [trial, setTrial] = useState(null);
   const [isBusy, run] = useBusy();
   const workers = namesOf(useWorkers()).filter((name) => name !== "*");
-  const queues = namesOf(useQueues());
+  const queues = [...new Set([...namesOf(useQueues()), ...heldQueues()])];
+  const { queues: held } = session();
   useTitle("New job");
   useEffect(() => {
     if (from) {
@@ -88,7 +92,7 @@ export function NewJob({ route }) {
       <${Panel} title="What">
         <div class="form pad">
           <${TextField} label="Worker" hint="the function's name" value=${fields.worker} onChange=${set("worker")} choices=${workers} required autofocus />
-          <${TextField} label="Queue" hint="empty: that of its worker, or default" value=${fields.queue} onChange=${set("queue")} choices=${queues} />
+          <${TextField} label="Queue" hint=${held.length ? `one that the token is for: ${held.join(", ")}` : "empty: that of its worker, or default"} required=${held.length > 0} value=${fields.queue} onChange=${set("queue")} choices=${queues} />
           <${JsonField} label="Arguments" value=${fields.args} onChange=${set("args")} rows=${9} />
         </div>
       </${Panel}>

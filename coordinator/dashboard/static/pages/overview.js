@@ -6,7 +6,7 @@ import { useLoad, useTitle } from "../core/hooks.js";
 import { go, to } from "../core/router.js";
 import { can, isHeld } from "../core/session.js";
 import { namesOf, useQueues } from "../core/shared.js";
-import { html, useMemo } from "../core/view.js";
+import { html, useEffect, useMemo, useState } from "../core/view.js";
 import { Badge, ButtonLink, Empty, Loaded, Meter, PageHead, Panel } from "../parts/bits.js";
 import { Chart, Spark } from "../parts/chart.js";
 import { SelectField, Segments } from "../parts/fields.js";
@@ -14,6 +14,9 @@ import { Table } from "../parts/table.js";
 
 const EVERY_MS = 2000;
 const QUEUES_MOST = 6;
+const [LEAST, USUAL] = ["15", "60"];
+/** What is counted minute by minute. */
+const OF_COUNTS = ["created", "started", "succeeded", "failed", "dead", "cancelled"];
 const SPANS = [
   ["15", "15 m"],
   ["60", "1 h"],
@@ -21,10 +24,16 @@ const SPANS = [
 ];
 
 export function Overview({ route }) {
-  const { queue = "", minutes = "60" } = route.query;
+  const [isYoung, setYoung] = useState(false);
+  const { queue = "", minutes = isYoung ? LEAST : USUAL } = route.query;
   const stat = useLoad((signal) => read("/stat", { minutes, queue }, signal), [minutes, queue], { everyMs: EVERY_MS });
   const names = namesOf(useQueues());
   useTitle("Overview");
+  useEffect(() => {
+    if (stat.data) {
+      setYoung(isWithin(stat.data, Number(LEAST)));
+    }
+  }, [stat.data]);
   const set = (changes) => go(to("overview", { ...route.query, ...changes }), { replace: true });
   return html`
     <${PageHead} title="Overview">
@@ -34,6 +43,13 @@ export function Overview({ route }) {
     </${PageHead}>
     <${Loaded} of=${stat} rows=${8}>${(found) => html`<${Figures} stat=${found} queue=${queue} />`}</${Loaded}>
   `;
+}
+
+/** Whether all that is told of happened in the last minutes, so that a longer span would be empty before. */
+function isWithin({ series, minutes }, last) {
+  const first = Math.min(...OF_COUNTS.map((name) => series[name].findIndex(Boolean)).filter((at) => at >= 0));
+  // Of a short span it is not known what was before, unless it begins with nothing.
+  return Number.isFinite(first) && first > Math.max(0, minutes - last);
 }
 
 function Figures({ stat, queue }) {
@@ -83,10 +99,10 @@ function Plots({ stat }) {
   const failed = useMemo(() => byQueue(stat, "failed"), [stat]);
   const lengths = useMemo(
     () => [
-      { name: "waits, half", values: series.waitP50Ms, color: "series-1" },
-      { name: "waits, 95 %", values: series.waitP95Ms, color: "series-2" },
-      { name: "runs, half", values: series.runP50Ms, color: "series-3" },
-      { name: "runs, 95 %", values: series.runP95Ms, color: "series-4" },
+      { name: "wait p50", values: series.waitP50Ms, color: "series-1" },
+      { name: "wait p95", values: series.waitP95Ms, color: "series-2" },
+      { name: "run p50", values: series.runP50Ms, color: "series-3" },
+      { name: "run p95", values: series.runP95Ms, color: "series-4" },
     ],
     [stat],
   );

@@ -200,11 +200,15 @@ function KeyFinder({ path, onChanged }) {
   `;
 }
 
+const Running = ({ queue: { running, concurrency } }) => html`
+  ${count(running)} of ${count(concurrency)} run <${Meter} percent=${(100 * running) / concurrency} label="Jobs that run, of those that may" />
+`;
+
 const Settings = ({ queue }) => html`
   <${Panel} title="Limits">
     <${Facts}
       items=${[
-        ["At a time", queue.concurrency === null ? "no limit" : `${count(queue.running)} of ${count(queue.concurrency)} run`],
+        ["At a time", queue.concurrency === null ? "no limit" : html`<${Running} queue=${queue} />`],
         ["Rate", rateWords(queue.rate)],
         ["Each key", [queue.perKey.concurrency && `${queue.perKey.concurrency} at a time`, queue.perKey.rate && rateWords(queue.perKey.rate)].filter(Boolean).join("; ") || "no limit"],
         ["May wait", `${compact(queue.maxWaiting)} jobs`],
@@ -213,7 +217,6 @@ const Settings = ({ queue }) => html`
         ["Owner", queue.owner],
       ]}
     />
-    ${queue.concurrency !== null && html`<div class="pad"><${Meter} percent=${(100 * queue.running) / queue.concurrency} label=${`${queue.running} of ${queue.concurrency} run`} /></div>`}
   </${Panel}>
   <${Panel} title="Jobs have, if they name none">
     <${Facts}

@@ -1,6 +1,7 @@
 // One schedule: its rule, when it fires next, and its last runs.
 
 import { patch, post, read, remove } from "../core/api.js";
+import { cronWords } from "../core/cron_words.js";
 import { absolute, backoffWords, count, duration, shortly } from "../core/format.js";
 import { useLoad, useTitle } from "../core/hooks.js";
 import { parse, pretty, problemOf } from "../core/json.js";
@@ -122,6 +123,7 @@ function About({ schedule }) {
       <${Facts}
         items=${[
           ["Fires", html`<code>${ruleOf(schedule)}</code>`],
+          ["In words", schedule.cron && cronWords(schedule.cron)],
           ["Zone", schedule.cron && schedule.timezone],
           ["Overlap", `${schedule.overlap}: ${overlaps[schedule.overlap]}`],
           ["Missed ticks", schedule.misfire],

@@ -1,6 +1,7 @@
 // What recurs: when each fires next, and what became of its last runs.
 
 import { post, read } from "../core/api.js";
+import { ruleWords } from "../core/cron_words.js";
 import { absolute, duration, errorLine } from "../core/format.js";
 import { useLoad, useTitle } from "../core/hooks.js";
 import { go, to } from "../core/router.js";
@@ -16,7 +17,7 @@ const RUNS = 12;
 export const pathOf = (id, verb) => `/schedule/${encodeURIComponent(id)}${verb ? `/${verb}` : ""}`;
 export const isOfSchedules = (event) => event.type.startsWith("schedule.") || Boolean(event.scheduleId);
 
-/** The rule in a few words. */
+/** The rule as it was given. */
 export const ruleOf = (schedule) => schedule.cron ?? `every ${duration(schedule.everyMs)}`;
 
 export function Schedules({ route }) {
@@ -54,7 +55,7 @@ function columnsOf(onDone) {
         ${one.name && one.name !== one.worker && html`<span class="under faint">${one.worker}</span>`}
       `,
     },
-    { name: "Rule", cell: (one) => html`<code>${ruleOf(one)}</code>${one.cron && html`<span class="under faint">${one.timezone}</span>`}` },
+    { name: "Rule", cell: (one) => html`<code>${ruleOf(one)}</code>${one.cron && html`<span class="under faint">${ruleWords(one)}</span>`}` },
     { name: "Queue", cell: (one) => html`<a class="quiet" href=${to(["queues", one.queue])}>${one.queue}</a>` },
     { name: "Next", kind: "number", cell: (one) => html`<${Time} at=${one.state === "active" ? one.nextRunAt : null} />` },
     { name: "Last runs", kind: "wide", cell: (one) => html`<${History} schedule=${one} />` },

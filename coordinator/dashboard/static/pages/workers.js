@@ -1,32 +1,25 @@
 // Where the functions are, how they fare, and whether they answer.
 
-import { post, put, read, remove } from "../core/api.js";
-import { count, duration, errorLine, exact } from "../core/format.js";
+import { post, read, remove } from "../core/api.js";
+import { count, duration, errorLine, plural } from "../core/format.js";
 import { useLoad, useTitle } from "../core/hooks.js";
 import { can } from "../core/session.js";
 import { useQueues, useWorkers } from "../core/shared.js";
 import { html, useState } from "../core/view.js";
 import { Badge, Button, Empty, Loaded, Meter, PageHead, Time } from "../parts/bits.js";
 import { confirm, open } from "../parts/dialogs.js";
-import { SelectField, TextField } from "../parts/fields.js";
 import { Table } from "../parts/table.js";
 import { attempt, toast } from "../parts/toasts.js";
+import { pathOf, WorkerForm } from "./worker_form.js";
 
 const STAT_EVERY_MS = 5000;
-
-const pathOf = (name) => `/worker/${name.split("/").map(encodeURIComponent).join("/")}`;
 
 export function Workers() {
   const workers = useWorkers();
   const queues = useQueues();
   const stat = useLoad((signal) => read("/stat", { minutes: 60 }, signal), [], { everyMs: STAT_EVERY_MS });
   useTitle("Workers");
-  const add = async () => {
-    const body = await open({ title: "Register a worker", body: (close) => html`<${WorkerForm} onClose=${close} />` });
-    if (body && (await attempt(() => put(pathOf(body.name), body.settings), `${body.name} is registered.`))) {
-      workers.reload();
-    }
-  };
+  const add = () => ask(undefined, workers.reload);
   return html`
     <${PageHead} title="Workers">${can("admin") && html`<${Button} icon="plus" onClick=${add}>Register</${Button}>`}</${PageHead}>
     <${Loaded} of=${workers}>
@@ -43,6 +36,16 @@ export function Workers() {
       }}
     </${Loaded}>
   `;
+}
+
+/** Ask for the settings of a worker: of this one, or of a new one. */
+async function ask(worker, onDone) {
+  const title = worker ? `Settings of ${worker.name}` : "Register a worker";
+  const name = await open({ title, isWide: true, body: (close) => html`<${WorkerForm} worker=${worker} onClose=${close} />` });
+  if (name) {
+    toast(worker ? `${name} is changed.` : `${name} is registered.`);
+    onDone();
+  }
 }
 
 /** Registered workers, and names that have been called lately and are served by the entry point. */
@@ -78,7 +81,7 @@ function columnsOf(onDone) {
           : html`<span class="faint">no calls</span>`;
       },
     },
-    { name: "Takes", kind: "number", cell: ({ stat }) => (stat?.runP50Ms === null || !stat ? html`<span class="faint">–</span>` : html`${duration(stat.runP50Ms)}<span class="under faint">95 %: ${duration(stat.runP95Ms)}</span>`) },
+    { name: "Run time", kind: "number", cell: ({ stat }) => (stat?.runP50Ms === null || !stat ? html`<span class="faint">–</span>` : html`p50 ${duration(stat.runP50Ms)}<span class="under faint">p95 ${duration(stat.runP95Ms)}</span>`) },
     {
       name: "Circuit",
       cell: ({ circuits }) =>
@@ -106,6 +109,7 @@ function settingsOf(worker) {
     worker.secret && "signed",
     worker.auth && worker.auth.type,
     worker.batch && `${worker.batch.size} in a call`,
+    Object.keys(worker.headers).length > 0 && plural(Object.keys(worker.headers).length, "header"),
     worker.unreadable && "unreadable here",
   ]
     .filter(Boolean)
@@ -133,6 +137,7 @@ function Acts({ row: { name, worker }, onDone }) {
   return html`
     <span class="row-acts">
       <${Button} kind="small" icon="bolt" disabled=${isBusy} onClick=${ping}>${isBusy ? "Asking…" : "Ping"}</${Button}>
+      ${can("admin") && worker && html`<${Button} kind="small bare" icon="edit" label=${`Edit ${name}`} onClick=${() => ask(worker, onDone)} />`}
       ${can("admin") && worker && html`<${Button} kind="small bare" icon="trash" label=${`Delete ${name}`} onClick=${forget} />`}
     </span>
     ${answer && html`<p class="ping" role="status"><${Badge} state=${answer.ok ? "succeeded" : "dead"}>${answer.ok ? "answers" : "does not answer well"}</${Badge}> ${wordsOf(answer)}</p>`}
@@ -141,27 +146,4 @@ function Acts({ row: { name, worker }, onDone }) {
 
 function wordsOf({ httpStatus, durationMs, sdk, error, note }) {
   return [httpStatus && `HTTP ${httpStatus}`, `in ${duration(durationMs)}`, sdk, error && errorLine(error), note].filter(Boolean).join(", ");
-}
-
-function WorkerForm({ onClose }) {
-  const [fields, setFields] = useState({ name: "", url: "", ack: "receipt", timeout: exact(900_000), secret: "" });
-  const set = (name) => (value) => setFields({ ...fields, [name]: value });
-  const submit = (event) => {
-    event.preventDefault();
-    const { name, url, ack, timeout, secret } = fields;
-    onClose({ name: name.trim(), settings: { url: url.trim(), ack, timeout: timeout.trim() || null, secret: secret.trim() || null } });
-  };
-  return html`
-    <form class="form" onSubmit=${submit}>
-      <${TextField} label="Name" hint="* is for all that have none of their own" value=${fields.name} onChange=${set("name")} required />
-      <${TextField} label="URL" type="url" value=${fields.url} onChange=${set("url")} required />
-      <${SelectField} label="A job is done when" value=${fields.ack} onChange=${set("ack")} choices=${[["receipt", "a receipt says so"], ["response", "the call is answered 2xx"]]} />
-      <${TextField} label="Time-out" hint="30s, 15m" value=${fields.timeout} onChange=${set("timeout")} />
-      <${TextField} label="Secret" hint="env:NAME, or whsec_…" value=${fields.secret} onChange=${set("secret")} isWide=${true} />
-      <footer class="dialog-foot is-wide">
-        <${Button} onClick=${() => onClose(null)}>Leave it</${Button}>
-        <button class="button primary" type="submit"><span>Register</span></button>
-      </footer>
-    </form>
-  `;
 }

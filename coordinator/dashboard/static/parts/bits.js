@@ -2,6 +2,8 @@
 
 import { absolute, relative } from "../core/format.js";
 import { useMode, useNow } from "../core/hooks.js";
+import { hasStream } from "../core/live.js";
+import { session } from "../core/session.js";
 import { classes, html, useEffect, useRef, useState } from "../core/view.js";
 import { Icon } from "./icons.js";
 import { toast } from "./toasts.js";
@@ -146,5 +148,7 @@ const MODES = {
 export function LiveMark() {
   const mode = useMode();
   const [word, title] = MODES[mode];
-  return html`<span class=${`live is-${mode}`} title=${title}><span class="dot" aria-hidden="true"></span>${word}</span>`;
+  const { queues } = session();
+  const why = mode === "polling" && !hasStream(queues) ? `A token for ${queues.join(", ")} has no event stream: what is shown is read anew every 5 seconds` : title;
+  return html`<span class=${`live is-${mode}`} title=${why}><span class="dot" aria-hidden="true"></span>${word}</span>`;
 }

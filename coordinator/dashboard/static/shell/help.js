@@ -2,7 +2,7 @@
 
 import { html } from "../core/view.js";
 import { open } from "../parts/dialogs.js";
-import { PLACES } from "./places.js";
+import { placesSeen } from "./places.js";
 
 const KEYS = [
   ["/", "Find a job by its id or handle, a queue, a worker, a tag"],
@@ -18,7 +18,7 @@ export function showHelp() {
   const body = () => html`
     <dl class="keys">
       ${KEYS.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}
-      ${PLACES.filter(({ isSeen }) => !isSeen || isSeen()).map(
+      ${placesSeen().map(
         ({ key, title }) => html`<div key=${key}><dt><kbd>g</kbd> <kbd>${key}</kbd></dt><dd>${title}</dd></div>`,
       )}
     </dl>

@@ -8,14 +8,14 @@ import { can } from "../core/session.js";
 import { SharedData, useQueues } from "../core/shared.js";
 import { compact } from "../core/format.js";
 import { classes, html, useEffect, useLayoutEffect, useRef, useState } from "../core/view.js";
-import { Button, LiveMark, Trouble } from "../parts/bits.js";
+import { Button, Empty, LiveMark } from "../parts/bits.js";
 import { Dialogs } from "../parts/dialogs.js";
 import { Icon } from "../parts/icons.js";
 import { focusFirstRow } from "../parts/table.js";
 import { attempt, Toasts } from "../parts/toasts.js";
 import { Finder } from "./finder.js";
 import { showHelp } from "./help.js";
-import { pageOf, PLACES } from "./places.js";
+import { pageOf, placesSeen, refusalOf } from "./places.js";
 import { chosenTheme, chooseTheme, THEMES } from "./theme.js";
 
 const CHORD_MS = 3000;
@@ -35,6 +35,7 @@ function Frame({ session, onSession }) {
   const [isOpen, setOpen] = useState(false);
   const main = useRef(null);
   const Page = pageOf(route);
+  const refusal = refusalOf(route);
   const place = route.parts[0] ?? "overview";
   useKeys();
   useEffect(() => setOpen(false), [route.hash]);
@@ -65,15 +66,15 @@ function Frame({ session, onSession }) {
         <div class="top" role="search">
           <${Finder} />
           <div class="top-end">
-            <${LiveMark} />
+            ${can("read") && html`<${LiveMark} />`}
             <${Button} kind="bare" icon="help" label="Keyboard shortcuts" onClick=${showHelp} />
             ${can("enqueue") && html`<a class="button primary" href="#/new"><${Icon} name="plus" /><span>New job</span></a>`}
           </div>
         </div>
         <main id="main" ref=${main} tabindex="-1">
-          ${can("read") || place === "new" || place === "session"
-            ? html`<${Page} key=${route.parts.join("/")} route=${route} session=${session} />`
-            : html`<${Trouble} problem=${{ message: `This token may not read; it has ${session.scopes.join(", ")}.` }} />`}
+          ${refusal
+            ? html`<${Empty} icon="key" title=${refusal.title} isPage>${refusal.why}</${Empty}>`
+            : html`<${Page} key=${route.parts.join("/")} route=${route} session=${session} />`}
         </main>
       </div>
     </div>
@@ -87,7 +88,7 @@ function Ways({ place }) {
   return html`
     <nav aria-label="Pages">
       <ul class="ways">
-        ${PLACES.filter(({ isSeen }) => !isSeen || isSeen()).map(({ name, title, key }) => {
+        ${placesSeen().map(({ name, title, key }) => {
           const [number, word] = counts[name] ?? [0];
           return html`
             <li key=${name}>
@@ -125,6 +126,7 @@ function Who({ session, onSignOut }) {
         <a href="#/session" class="who-name">${session.isOpen ? "Everybody here" : session.name}</a>
         ${!session.isOpen && html`<${Button} kind="bare" icon="out" label="Sign out" onClick=${onSignOut} />`}
       </div>
+      ${session.queues.length > 0 && html`<p class="who-queues faint">Shows the queues ${session.queues.join(", ")} only</p>`}
     </div>
   `;
 }
@@ -139,7 +141,7 @@ function useKeys() {
       }
       if (Date.now() - chord.current < CHORD_MS) {
         chord.current = 0;
-        const place = PLACES.find(({ key, isSeen }) => key === event.key && (!isSeen || isSeen()));
+        const place = placesSeen().find(({ key }) => key === event.key);
         if (place) {
           event.preventDefault();
           go(to(place.name));
