@@ -198,16 +198,18 @@ async def test_a_heartbeat_does_what_readme_says(shell):
 
 
 async def test_jobs_are_changed_as_readme_says(shell):
-    wait, change, run, cancel, retry, find, bulk = lines_of("jobs")
+    wait, change, run, cancel, retry, replay, find, bulk = lines_of("jobs")
     shell.job = (await shell.json(lines_of("calls")[1]))["id"]
     assert (await shell.json(wait.replace("30s", "10ms")))["state"] == "scheduled"
     assert (await shell.json(change))["priority"] == 1
     await shell.json(run)
-    await shell.until("running")
-    assert (await shell.json(cancel))["cancelRequested"] is True
-    await shell.json(lines_of("calls")[5])
-    assert (await shell.until("cancelled"))["reason"] == "user"
-    assert (await shell.json(retry))["attempt"] == 0
+    for anew in (retry, replay):
+        await shell.until("running")
+        assert (await shell.json(cancel))["cancelRequested"] is True
+        await shell.json(lines_of("calls")[5])
+        assert (await shell.until("cancelled"))["reason"] == "user"
+        assert (await shell.json(anew))["attempt"] == 0
+    assert (await shell.until("running"))["args"] == {"to": "a@b.c"}
     assert (await shell.json(find))["items"] == []
     assert await shell.json(bulk) == {"matched": 0, "done": 0, "more": False}
 

@@ -26,8 +26,8 @@ from coordinator.domain.trace import Trace
 from coordinator.engine.intake import batch_complete, refusal_of
 from coordinator.engine.replica import Replica
 from coordinator.errors import Invalid, Refusal, TooMany
-from coordinator.store.jobs import Accepted
 from coordinator.store.records import NewJob
+from coordinator.store.replies import Accepted
 
 JOBS_LIMIT = 1000
 BODY_LIMIT_BYTES = 16 * 1024 * 1024

@@ -2,17 +2,19 @@
 
 from litestar import Response, delete, patch, post
 from litestar.params import FromPath, RawBody
+from msgspec import UnsetType
 
 from coordinator.api.answers import ErasedAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import EditBody, ForceQuery, edited_spec, new_start_of
+from coordinator.api.job_bodies import EditBody, ForceQuery, RetryBody, edited_spec, new_start_of, retried_spec
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedules import patch_schedule
-from coordinator.domain.job import UNREADABLE
+from coordinator.domain.job import UNREADABLE, Job, Spec
 from coordinator.engine.intake import sealed_away
 from coordinator.engine.replica import Replica
 from coordinator.errors import Conflict, Invalid, NotFound
-from coordinator.store.jobs import Change, Settled, job_not_found
+from coordinator.store.jobs import Change, job_not_found
+from coordinator.store.replies import Settled
 
 _EDIT_TRIES = 3
 
@@ -43,9 +45,23 @@ async def cancel_job(request: Request, job_id: FromPath[str]) -> Response[bytes]
 
 
 @post("/job/{job_id:str}/retry", status_code=200)
-async def retry_job(request: Request, job_id: FromPath[str]) -> Response[bytes]:
-    """Have a dead or cancelled job tried anew, with all its attempts."""
-    return await _act(request, "retry", job_id, "only a dead or cancelled job can be tried anew")
+async def retry_job(request: Request, job_id: FromPath[str], body: RawBody) -> Response[bytes]:
+    """Have a dead or cancelled job tried anew, with all its attempts; with other args if the body has some.
+
+    The scope `manage` is enough for that, too: whoever has it may change the args of any job that waits.
+    """
+    asked = decode(body or b"{}", RetryBody)
+    else_ = "only a dead or cancelled job can be tried anew"
+    if isinstance(asked.args, UnsetType):
+        return await _act(request, "retry", job_id, else_)
+    replica = replica_of(request)
+    for _ in range(_EDIT_TRIES):
+        job = await replica.store.jobs.read(job_id)
+        replayed, due_in_ms = await replica.store.jobs.replay(job, retried_spec(_spec_of(job), asked))
+        if replayed.reply != "changed":
+            replica.wake(replica.store.jobs.shard_of(job_id), due_in_ms)
+            return await _answer(replica, job_id, replayed, else_)
+    raise _keeps_changing(job)
 
 
 @post("/job/{job_id:str}/run", status_code=200)
@@ -66,17 +82,11 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
             if not await replica.schedules.has(job_id):
                 raise
             return json_response(schedule_answer(await patch_schedule(request, job_id, body)))
-        if job.spec is UNREADABLE:
-            detail = (
-                "Another version of the coordinator wrote this job; this one cannot read it, and would overwrite it."
-            )
-            raise Conflict("invalid_state", detail, state=job.state)
-        if job.spec.sealed is not None:
-            raise sealed_away(job.spec)
+        spec = _spec_of(job)
         asked = asked or decode(body, EditBody)
         run_at, delay_ms = new_start_of(asked)
         edited, due_in_ms = await replica.store.jobs.edit(
-            job, edited_spec(job.spec, asked), run_at=run_at, delay_ms=delay_ms
+            job, edited_spec(spec, asked), run_at=run_at, delay_ms=delay_ms
         )
         match edited.reply:
             case "ok":
@@ -86,11 +96,11 @@ async def edit_job(request: Request, job_id: FromPath[str], body: RawBody) -> Re
                 detail = "Only a job that waits can be changed."
                 raise Conflict("invalid_state", detail, state=edited.state)
             case "cost_exceeds_burst":
-                detail = f"{job.spec.cost:g} is more than the burst of {edited.state} of the new key"
+                detail = f"{spec.cost:g} is more than the burst of {edited.state} of the new key"
                 raise Invalid("key", detail, code="cost_exceeds_burst")
             case "job_not_found":
                 raise job_not_found(job_id)
-    raise Conflict("invalid_state", "Others keep changing this job; try again.", state="queued")
+    raise _keeps_changing(job)
 
 
 async def change(replica: Replica, verb: Change, job_id: str) -> Settled:
@@ -103,7 +113,11 @@ async def change(replica: Replica, verb: Change, job_id: str) -> Settled:
 
 async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Response[bytes]:
     replica = replica_of(request)
-    changed = await change(replica, verb, job_id)
+    return await _answer(replica, job_id, await change(replica, verb, job_id), else_)
+
+
+async def _answer(replica: Replica, job_id: str, changed: Settled, else_: str) -> Response[bytes]:
+    """The job as it is by now, or why it was not changed; `else_` is said of one in the wrong state."""
     if changed.reply == "job_not_found":
         raise job_not_found(job_id)
     if changed.reply == "unique_conflict":
@@ -119,6 +133,20 @@ async def _act(request: Request, verb: Change, job_id: str, else_: str) -> Respo
             state = (await replica.store.jobs.read(job_id)).state
         raise Conflict("invalid_state", f"The job is {state}; {else_}.", state=state)
     return json_response(job_answer(await replica.store.jobs.read(job_id)))
+
+
+def _spec_of(job: Job) -> Spec:
+    """What a job is to do, to be written anew. Raises `Conflict` if that would lose what cannot be read."""
+    if job.spec is UNREADABLE:
+        detail = "Another version of the coordinator wrote this job; this one cannot read it, and would overwrite it."
+        raise Conflict("invalid_state", detail, state=job.state)
+    if job.spec.sealed is not None:
+        raise sealed_away(job.spec)
+    return job.spec
+
+
+def _keeps_changing(job: Job) -> Conflict:
+    return Conflict("invalid_state", "Others keep changing this job; try again.", state=job.state)
 
 
 async def _delete_schedule(replica: Replica, schedule_id: str) -> Response[bytes]:

@@ -107,6 +107,14 @@ class EditBody(Body):
     meta: Raw | UnsetType = UNSET
 
 
+class RetryBody(Body):
+    """`POST /job/:id/retry`, which needs none. Without `args` they stay."""
+
+    elsewhere = dict.fromkeys(NewJobBody.__struct_encode_fields__, "cannot be changed here; only args can")
+
+    args: Raw | UnsetType = UNSET
+
+
 class ForceQuery(Body):
     """`?force=true`."""
 
@@ -301,6 +309,11 @@ def edited_spec(spec: Spec, body: EditBody) -> Spec:
         if getattr(body, name) is not UNSET:
             changes[name] = getattr(body, name)
     return msgspec.structs.replace(spec, **changes)
+
+
+def retried_spec(spec: Spec, body: RetryBody) -> Spec:
+    """The spec with the args that the body has."""
+    return spec if isinstance(body.args, UnsetType) else msgspec.structs.replace(spec, args=_args(body.args))
 
 
 def new_start_of(body: EditBody) -> tuple[int | None, int | None]:

@@ -57,6 +57,7 @@ from coordinator.api.job_bodies import (
     ForceQuery,
     ListQuery,
     NewJobBody,
+    RetryBody,
 )
 from coordinator.api.keys import ACTIONS as KEY_ACTIONS
 from coordinator.api.queue_bodies import QueueBody
@@ -200,7 +201,9 @@ OPERATIONS = {
         refuses=(400, 404, 409, 413, 415, 422, 503),
     ),
     "cancel_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
-    "retry_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
+    "retry_job": Operation(
+        {200: [JobAnswer]}, body=RetryBody, refuses=(400, 404, 409, 413, 415, 422, 503), has_to_have_body=False
+    ),
     "run_job": Operation({200: [JobAnswer]}, refuses=(404, 409, 415, 503)),
     "list_queues": Operation({200: [QueueList]}, refuses=(503,)),
     "read_queue": Operation({200: [QueueShape]}, refuses=(404, 422, 503)),

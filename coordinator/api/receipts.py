@@ -23,7 +23,8 @@ from coordinator.domain.receipt import Heartbeat, Receipt, parse_heartbeat, pars
 from coordinator.domain.receipt_token import Fence
 from coordinator.engine.replica import Replica
 from coordinator.errors import BadRequest, Conflict, Invalid, NotFound, Refusal, StoreUnavailable
-from coordinator.store.jobs import Beaten, Settled, job_not_found
+from coordinator.store.jobs import job_not_found
+from coordinator.store.replies import Beaten, Settled
 
 RECEIPTS_LIMIT = 100
 """As many as one call is for."""

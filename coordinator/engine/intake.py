@@ -14,9 +14,10 @@ from coordinator.engine.headroom import Headroom
 from coordinator.engine.outbox import Wake
 from coordinator.engine.witness import Witness
 from coordinator.errors import Conflict, Invalid, NotFound, Refusal, TooMany, idempotency_mismatch
-from coordinator.store.jobs import BATCH_LIMIT, Accepted, Enqueued
+from coordinator.store.jobs import BATCH_LIMIT
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
+from coordinator.store.replies import Accepted, Enqueued
 from coordinator.store.sealing import key_of
 
 _QUEUE_FULL_RETRY_S = 10

@@ -23,9 +23,9 @@ from coordinator.engine.settler import Settler
 from coordinator.engine.witness import Witness
 from coordinator.errors import NotFound, StoreUnavailable
 from coordinator.settings import Settings
-from coordinator.store.jobs import Expired
 from coordinator.store.open import Store
 from coordinator.store.records import NewJob
+from coordinator.store.replies import Expired
 from coordinator.store.schedules import DueSchedule
 
 log = logging.getLogger(__name__)

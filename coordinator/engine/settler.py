@@ -17,8 +17,9 @@ from coordinator.domain.settlement import Settlement, decide
 from coordinator.engine.group_commit import GroupCommit
 from coordinator.engine.outbox import Outbox, Wake
 from coordinator.engine.witness import Witness
-from coordinator.store.jobs import BATCH_LIMIT, Beaten, JobStore, Settled, job_not_found
+from coordinator.store.jobs import BATCH_LIMIT, JobStore, job_not_found
 from coordinator.store.records import Ended
+from coordinator.store.replies import Beaten, Settled
 
 
 class Settler:

@@ -19,8 +19,8 @@ import msgspec
 from coordinator.domain.job import FINAL_STATES, Attempt
 from coordinator.domain.outcome import Cancel, Delivered, Failure, JsonBytes, Outcome, Snooze, Success, Throttle, Unsent
 from coordinator.domain.trace import Headers, headers_of
-from coordinator.store.jobs import Settled
 from coordinator.store.records import Ended, NewJob
+from coordinator.store.replies import Settled
 from coordinator.telemetry.metrics import Metrics
 from coordinator.telemetry.traces import CallSpan, Tracing
 

@@ -187,9 +187,9 @@ class Coordinator:
         """Cancel a job that waits; ask one that runs to stop."""
         return cast("Job", self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
-    def retry(self, job_id: str) -> Job:
-        """Have a dead or cancelled job tried anew."""
-        return cast("Job", self._send(Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
+    def retry(self, job_id: str, args: object = None) -> Job:
+        """Have a dead or cancelled job tried anew, with other args if they are given."""
+        return cast("Job", self._send(_retrial(job_id, args)))
 
     def run(self, job_id: str) -> Job:
         """Make a job that waits for its time due now."""
@@ -281,9 +281,9 @@ class AsyncCoordinator:
         """Cancel a job that waits; ask one that runs to stop."""
         return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
-    async def retry(self, job_id: str) -> Job:
-        """Have a dead or cancelled job tried anew."""
-        return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/retry", is_safe=False)))
+    async def retry(self, job_id: str, args: object = None) -> Job:
+        """Have a dead or cancelled job tried anew, with other args if they are given."""
+        return cast("Job", await self._send(_retrial(job_id, args)))
 
     async def run(self, job_id: str) -> Job:
         """Make a job that waits for its time due now."""
@@ -328,6 +328,11 @@ def _creation(path: str, body: Mapping[str, Any], fields: Mapping[str, Any]) -> 
     told = _camel({**body, **fields})
     key = told.pop("idempotencyKey", None) or str(uuid.uuid4())
     return Request("POST", path, body=told, trace=told.pop("trace", {}), idempotency_key=key)
+
+
+def _retrial(job_id: str, args: object) -> Request:
+    body = None if args is None else {"args": args}
+    return Request("POST", f"{_path(job_id)}/retry", body=body, is_safe=False)
 
 
 def _wait(job_id: str, ends_at: float) -> Request:

@@ -444,8 +444,8 @@ export class Coordinator {
   list(filter?: Filter): AsyncGenerator<JobInfo, void, undefined>;
   /** Cancel one that waits; one that runs is asked to stop, at its next heartbeat. */
   cancel(id: string): Promise<JobInfo>;
-  /** A dead or cancelled job anew, with all its attempts. */
-  retry(id: string): Promise<JobInfo>;
+  /** A dead or cancelled job anew, with all its attempts; with other `args` if they are given. */
+  retry(id: string, changes?: { args?: unknown }): Promise<JobInfo>;
   /** Due now, within the limits. */
   run(id: string): Promise<JobInfo>;
   /** The job when it is final. Rejects with the code `wait_timeout` after `timeout` seconds (900). */

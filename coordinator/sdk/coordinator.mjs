@@ -588,8 +588,8 @@ export class Coordinator {
     return this.request("POST", `${jobPath(id)}/cancel`);
   }
 
-  retry(id) {
-    return this.request("POST", `${jobPath(id)}/retry`);
+  retry(id, changes) {
+    return this.request("POST", `${jobPath(id)}/retry`, changes);
   }
 
   run(id) {

@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from coordinator.domain.ids import shard_of_id, shard_of_queue
@@ -27,6 +26,7 @@ from coordinator.store.records import (
     read_view,
     settle_row,
 )
+from coordinator.store.replies import Accepted, Beaten, Claim, Enqueued, Expired, Page, Settled, SettledBatch
 from coordinator.store.scripts import Row, or_empty
 from coordinator.store.sealing import PLAIN, Sealer
 
@@ -46,83 +46,6 @@ Change = Literal["cancel", "delete", "retry", "run"]
 
 RETENTION = " ".join(f"{keep.age_ms} {keep.count}" for keep in RETENTION_DEFAULTS.values())
 """What `lib/finish.lua` reads of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The script's answer for a new job: `created`, or what stands in its way, as told in `enqueue_jobs.lua`."""
-
-    reply: str
-    told: tuple[Any, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """What became of new jobs at the instant `now`.
-
-    `due_in_ms`: how soon there is something to claim if they made that sooner, else None.
-    """
-
-    now: int
-    due_in_ms: int | None
-    accepted: list[Accepted]
-
-
-@dataclass(frozen=True, slots=True)
-class Beaten:
-    """The script's answer to a heartbeat: `ok`, `stale_receipt` or `job_not_found`. `deadline_at` is the new one."""
-
-    reply: str
-    state: str
-    deadline_at: int
-    cancel_requested: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What a claim brought. `due_in_ms`: 0 when more is due, None when nothing waits."""
-
-    attempts: list[Attempt]
-    due_in_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The script's answer: `reply` is `ok`, `already_recorded`, `stale_receipt` or `job_not_found`.
-
-    Of what was settled it tells whose it is.
-    """
-
-    reply: str
-    state: str
-    queue: str = field(default="", compare=False)
-    worker: str = field(default="", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SettledBatch:
-    """An answer for each ending; `due_in_ms` as for `Enqueued`; `outbox` is how much others are to be told of."""
-
-    settled: list[Settled]
-    due_in_ms: int | None
-    outbox: int
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """An attempt whose lease (`lost`) or deadline (`timeout`) has passed. `answered` is as `detach` was told."""
-
-    attempt: Attempt
-    kind: Literal["lost", "timeout"]
-    answered: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list; `after` is where the next begins, None at the end."""
-
-    jobs: list[Job]
-    after: tuple[str, str] | None
 
 
 class JobStore:
@@ -352,9 +275,23 @@ class JobStore:
             traits=traits,
             spec=encoded,
         )
-        if reply == b"ok":
-            return Settled("ok", "waiting"), _due(told[0])
-        return Settled(reply.decode(), told[0].decode() if told else ""), None
+        return _rewritten(reply, told)
+
+    async def replay(self, job: Job, spec: Spec) -> tuple[Settled, int | None]:
+        """Have a dead or cancelled job tried anew as this spec has it, if it is still as it was read.
+
+        The reply is as told in `replay_job.lua`; `due_in_ms` is as `enqueue` has it.
+        """
+        _, _, encoded = kept_of(spec, job.id, self._sealer)
+        reply, *told = await self._connection.run(
+            "replay_job",
+            self._root_of(job.id),
+            id=job.id,
+            edits=job.edits,
+            request=secrets.token_urlsafe(9),
+            spec=encoded,
+        )
+        return _rewritten(reply, told)
 
     def by_shard(self, job_ids: Iterable[str]) -> dict[int, list[str]]:
         """The ids by the shard that each names, because a script acts in one. Raises `NotFound`."""
@@ -385,6 +322,13 @@ def job_not_found(job_id: str) -> NotFound:
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), BATCH_LIMIT):
         yield rows[start : start + BATCH_LIMIT]
+
+
+def _rewritten(reply: bytes, told: Sequence[Any]) -> tuple[Settled, int | None]:
+    """The answer to who wrote what a job is to do."""
+    if reply == b"ok":
+        return Settled("ok", "waiting"), _due(told[0])
+    return Settled(reply.decode(), told[0].decode() if told else ""), None
 
 
 def _due(reply: int) -> int | None:

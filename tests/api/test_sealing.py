@@ -195,6 +195,20 @@ async def test_what_cannot_be_opened_is_shown_as_that_and_not_changed(idle_app):
     assert (await sealing.client.get(f"/schedule/{schedule_id}")).json()["args"] == {"card": 7}
 
 
+async def test_args_that_a_job_is_tried_anew_with_are_sealed(idle_app):
+    sealing, other = idle_app(Keyring({"k1": KEY})), idle_app(OTHER)
+    job_id = await sealing.enqueue(args={"card": 7}, meta={"of": 1}, delay="1h")
+    await sealing.client.delete(f"/job/{job_id}")
+    url = f"/job/{job_id}/retry"
+
+    refusal(await other.post(url, {"args": 1}), 409, "sealed", says="'k1'")
+    assert (await sealing.post(url, {"args": {"card": 8}})).status_code == 200
+
+    job = await sealing.job(job_id)
+    assert (job["args"], job["meta"], job["state"]) == ({"card": 8}, {"of": 1}, "queued")
+    assert (await other.job(job_id))["args"] == {"sealed": "k1"}
+
+
 async def test_a_call_for_a_job_that_cannot_be_opened_fails_and_names_the_key(live_store, function: Function):
     with_other_key = store_on(live_store.connection, Sealer(OTHER))
     asked = build_app(Settings(worker_url=function.url), live_store)

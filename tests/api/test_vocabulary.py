@@ -156,6 +156,52 @@ async def test_a_dead_job_can_be_tried_anew(api: Api, function: Function):
     refusal(await api.client.post(f"/job/{job_id}/retry"), 409, "invalid_state")
 
 
+async def test_a_dead_job_can_be_tried_anew_with_other_args(api: Api, function: Function):
+    function.replies(Reply(410), Reply())
+    unique = {"by": ["args.to"]}
+    job_id = await api.enqueue(args={"to": "a@b"}, meta={"of": 1}, tags=["t"], unique=unique)
+    dead = await api.until(job_id, "dead")
+
+    answer = await api.post(f"/job/{job_id}/retry", {"args": {"to": "a@b.c"}})
+
+    job = answer.json()
+    assert (answer.status_code, job["id"], job["attempt"], job["args"]) == (200, job_id, 0, {"to": "a@b.c"})
+    done = await api.until(job_id, "succeeded")
+    assert [call.body["args"] for call in function.calls] == [{"to": "a@b"}, {"to": "a@b.c"}]
+    assert done["attempts"][0] == dead["attempts"][0]
+    kept = ("meta", "tags", "unique", "createdAt")
+    assert {name: done[name] for name in kept} == {name: dead[name] for name in kept}
+    refusal(await api.post(f"/job/{job_id}/retry", {"args": 1}), 409, "invalid_state", says="is succeeded;")
+    refusal(await api.post("/job/none/retry", {"args": 1}), 404, "job_not_found")
+
+
+async def test_args_that_a_job_is_tried_anew_with_are_held_to_what_new_ones_are(api: Api, function: Function):
+    function.replies(Reply(410), Reply())
+    job_id = await api.enqueue(args=1)
+    dead = await api.until(job_id, "dead")
+    url = f"/job/{job_id}/retry"
+
+    refusal(await api.post(url, {"args": "x" * 262_144}), 413, "payload_too_large")
+    refusal(await api.post(url, {"priority": 1}), 422, "validation_error", "priority", "only args can")
+    refusal(await api.post(url, {"arg": 1}), 422, "validation_error", "arg", "did you mean args?")
+    refusal(await api.post(url, [1]), 422, "validation_error")
+    refusal(await api.client.post(url, content=b"{", headers={"content-type": "application/json"}), 400, "invalid_json")
+    assert await api.job(job_id) == dead
+    assert (await api.post(url, {})).json()["args"] == 1
+    await api.until(job_id, "succeeded")
+
+
+async def test_of_two_that_have_a_job_tried_anew_with_other_args_one_does(idle: Api):
+    job_id = await idle.enqueue(delay="1h")
+    await idle.client.delete(f"/job/{job_id}")
+
+    answers = await asyncio.gather(*(idle.post(f"/job/{job_id}/retry", {"args": number}) for number in range(2)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    (won,) = (answer.json() for answer in answers if answer.status_code == 200)
+    assert (await idle.job(job_id))["args"] == won["args"]
+
+
 async def test_a_job_that_waits_is_not_tried_anew_and_told_how_it_waits(api: Api, function: Function):
     function.replies(Reply(500))
     retrying = await api.enqueue(backoff={"type": "fixed", "base": "1h"})

@@ -5,7 +5,7 @@ import pytest
 
 from coordinator.domain.job import Spec
 from coordinator.engine.intake import refusal_of
-from coordinator.store.jobs import Accepted
+from coordinator.store.replies import Accepted
 
 SPEC = Spec("resize", msgspec.Raw(b"{}"))
 

@@ -211,7 +211,7 @@ class Scripts:
         return job._replace(cancel_requested=True) if job.state == RUNNING else job
 
     def retry(self, job: Job) -> Job:
-        """change_jobs, by a person: a dead or cancelled one waits as if it had never been tried."""
+        """lib/retry, by a person: a dead or cancelled one waits as if it had never been tried."""
         if job.state not in (DEAD, CANCELLED):
             return job
         return self.put_waiting(Job(heard=job.heard, places=job.places & ~FINISHED[job.state]))

@@ -168,6 +168,13 @@ async def test_three_tries_are_made_where_another_may_help(server, failing, answ
         assert caught.value.code == ("http_error" if answer else "unreachable")
 
 
+async def test_a_job_may_be_tried_anew_with_other_args(server, failing):
+    server.otherwise = (200, JOB, {})
+    await failing("retry", "j")
+    await failing("retry", "j", {"to": "a@b.c"})
+    assert server.bodies() == [("/job/j/retry", None), ("/job/j/retry", {"args": {"to": "a@b.c"}})]
+
+
 @pytest.mark.parametrize("act", ["retry", "run"])
 async def test_what_would_be_refused_the_second_time_is_asked_once(server, failing, act):
     for answer, tries in ((None, 1), ((503, {}, {}), 1), ((429, {}, {"retry-after": "0"}), 3)):

@@ -15,9 +15,9 @@ from coordinator.domain.settlement import Settlement
 from coordinator.engine.doctor import Doctor
 from coordinator.store.checkup import Finding
 from coordinator.store.connection import Connection
-from coordinator.store.jobs import Claim, Settled
 from coordinator.store.open import Store, store_on
 from coordinator.store.records import Ended, NewJob
+from coordinator.store.replies import Claim, Settled
 from coordinator.store.servers import open_servers
 
 START = 1_800_000_000_000

@@ -1,6 +1,8 @@
 """What people do to jobs, where it meets what else is known of them."""
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from coordinator.domain.queue import Retention
 from coordinator.domain.unique import Unique
@@ -51,6 +53,48 @@ async def test_a_handle_that_another_job_has_by_now_is_not_taken_back(shard):
     await shard.change("cancel", other)
     assert (await shard.change("retry", attempt.job_id))[0] == "retried"
     assert await shard.jobs.find("default", "h") == attempt.job_id
+
+
+async def dead_job(shard, **fields):
+    attempt = await shard.run_one(**fields)
+    await shard.end(attempt, shard.die)
+    return await shard.jobs.read(attempt.job_id)
+
+
+async def test_a_job_is_tried_anew_with_other_args(shard):
+    job = await dead_job(shard, key="k", tags=("t",), unique=Unique("h"))
+    wanted = replace(job.spec, args=msgspec.Raw(b'{"to":"x"}'))
+
+    told, due_in_ms = await shard.jobs.replay(job, wanted)
+
+    assert (told.reply, due_in_ms) == ("ok", 0)
+    anew = await shard.jobs.read(job.id)
+    assert (anew.state, anew.spec, anew.tally.calls, len(anew.attempts)) == ("queued", wanted, 1, 1)
+    assert (await shard.claim_one()).spec == wanted
+    assert await shard.jobs.find("default", "h") == job.id
+
+
+async def test_what_was_edited_meanwhile_is_not_tried_anew_with_other_args(shard):
+    job = await dead_job(shard)
+    other = replace(job.spec, args=msgspec.Raw(b"2"))
+    await shard.jobs.replay(job, other)
+    await shard.end(await shard.claim_one(), shard.die)
+
+    told, _ = await shard.jobs.replay(job, replace(job.spec, args=msgspec.Raw(b"3")))
+
+    assert told.reply == "changed"
+    assert (await shard.jobs.read(job.id)).spec == other
+
+
+async def test_what_cannot_be_tried_anew_keeps_its_args(shard):
+    job = await dead_job(shard, unique=Unique("h"))
+    await shard.add_one(unique=Unique("h"))
+    before = await shard.dump()
+
+    told, _ = await shard.jobs.replay(job, replace(job.spec, args=msgspec.Raw(b"2")))
+
+    assert (told.reply, told.state) == ("unique_conflict", "dead")
+    assert await shard.dump() == before
 
 
 async def test_who_postpones_a_job_postpones_when_it_is_given_up(shard, clock):

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from coordinator.domain.queue import KeyLimits, Rate
-from coordinator.store.jobs import Accepted
+from coordinator.store.replies import Accepted
 
 
 async def tokens(shard):

@@ -91,6 +91,9 @@ async def test_what_people_do_to_jobs_is_told(shard, watcher):
     await shard.jobs.edit(job, job.spec, run_at=None, delay_ms=5000)
     for verb, job_id in (("cancel", waits), ("retry", dies), ("run", later), ("run", later), ("delete", waits)):
         await shard.change(verb, job_id)
+    await shard.change("cancel", dies)
+    job = await shard.jobs.read(dies)
+    await shard.jobs.replay(job, job.spec)
 
     assert await watcher.told() == [
         {"type": "job.changed", "state": "scheduled"},
@@ -98,6 +101,9 @@ async def test_what_people_do_to_jobs_is_told(shard, watcher):
         {"type": "job.queued", "state": "queued", "cause": "replayed"},
         {"type": "job.queued", "state": "queued", "cause": "run"},
         {"type": "job.deleted"},
+        {"type": "job.cancelled", "state": "cancelled", "reason": "user"},
+        {"type": "job.queued", "state": "queued", "cause": "replayed"},
+        {"type": "job.changed", "state": "queued"},
     ]
 
 

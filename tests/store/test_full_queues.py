@@ -4,8 +4,8 @@ import pytest
 
 from coordinator.domain.queue import MAX_WAITING_DEFAULT
 from coordinator.domain.unique import Unique
-from coordinator.store.jobs import Accepted
 from coordinator.store.records import NewJob
+from coordinator.store.replies import Accepted
 
 FULL = Accepted("queue_full", (b"3",))
 CREATED = Accepted("created")

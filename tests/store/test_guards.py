@@ -66,22 +66,22 @@ missing    current       none          none        none        none     none    
 missing    unnamed       none          none        none        none     none          stale  stale   stale    none
 """
 
-# The same for what people do (`stop` is to cancel, `anew` to retry): the script's own reply, no = invalid_state, none =
-# job_not_found. `late` is an edit of a job
-# that somebody else has edited since it was read. `later` waits for its time, and was never called.
+# The same for what people do (`stop` is to cancel, `anew` to retry, `other` to retry with other args): the script's own
+# reply, no = invalid_state, none = job_not_found. `late` is an edit of a job that somebody else has edited since it was
+# read, `stale` a retry of one. `later` waits for its time, and was never called.
 PEOPLE = """
-state      stop       delete     anew     run   edit  late
-fresh      cancelled  cancelled  no       due   ok    changed
-later      cancelled  cancelled  no       due   ok    changed
-waiting    cancelled  cancelled  no       due   ok    changed
-snoozed    cancelled  cancelled  no       due   ok    changed
-released   cancelled  cancelled  no       due   ok    changed
-running    requested  no         no       no    no    no
-detached   requested  no         no       no    no    no
-succeeded  no         erased     no       no    no    no
-dead       no         erased     retried  no    no    no
-cancelled  no         erased     retried  no    no    no
-missing    none       none       none     none  none  none
+state      stop       delete     anew     run   edit  late     other  stale
+fresh      cancelled  cancelled  no       due   ok    changed  no     changed
+later      cancelled  cancelled  no       due   ok    changed  no     changed
+waiting    cancelled  cancelled  no       due   ok    changed  no     changed
+snoozed    cancelled  cancelled  no       due   ok    changed  no     changed
+released   cancelled  cancelled  no       due   ok    changed  no     changed
+running    requested  no         no       no    no    no       no     changed
+detached   requested  no         no       no    no    no       no     changed
+succeeded  no         erased     no       no    no    no       no     changed
+dead       no         erased     retried  no    no    no       ok     changed
+cancelled  no         erased     retried  no    no    no       ok     changed
+missing    none       none       none     none  none  none     none   none
 """
 
 # What each act changes where it is taken: the keys of the shard, without what follows their first colon.
@@ -108,6 +108,8 @@ delete   dead                     attempts dead job
 delete   cancelled                attempts cancelled job
 anew     dead                     dead job lanes queues waiting
 anew     cancelled                cancelled job lanes queues waiting
+other    dead                     dead job lanes queues waiting
+other    cancelled                cancelled job lanes queues waiting
 run      later                    job lanes queues waiting
 run      waiting,snoozed          job lanes queues retrying waiting
 edit     fresh,released           job lanes queue spread tag waiting waiting1
@@ -241,6 +243,9 @@ async def test_what_people_do_with_a_job(shard, clock, state, act, answer):
     if act in {"edit", "late"}:
         traits = {"run_at": "", "delay_ms": 3000, "traits": "priority 1 tags a", "spec": "{}"}
         reply, *_ = await shard.run("edit_job", id=job_id, edits=int(act == "late"), lane="default", **traits)
+        reply = reply.decode()
+    elif act in {"other", "stale"}:
+        reply, *_ = await shard.run("replay_job", id=job_id, edits=int(act == "stale"), request="q1", spec="{}")
         reply = reply.decode()
     else:
         reply, _ = await shard.change(VERBS.get(act, act), job_id)

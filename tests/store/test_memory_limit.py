@@ -13,7 +13,7 @@ from coordinator.store.schedules import StoredSchedule
 from coordinator.store.scripts import load
 
 FIRST_WRITES = {
-    *("add_members", "create_batch", "enqueue_jobs", "edit_job"),
+    *("add_members", "create_batch", "enqueue_jobs", "edit_job", "replay_job"),
     *("put_schedule", "fire_schedule", "put_record"),
 }
 """What makes something new. All other scripts free memory or move what is there."""

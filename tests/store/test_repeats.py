@@ -94,6 +94,7 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
         {"id": s["waiting"], "edits": "0", "lane": "default", "run_at": "", "delay_ms": 5000, "traits": "priority 3"}
         | {"spec": "{}"},
     ),
+    "replay_job": lambda s: ([], {"id": s["dead"], "edits": "0", "request": "q1", "spec": "{}"}),
     "beat_jobs": lambda s: (
         [(*row_of(attempt), 50, "half", 5000) for attempt in s["running"]],
         {"window_ms": 86_400_000},
@@ -157,6 +158,8 @@ async def seeded(shard, clock):
     await shard.store.batches.create(BATCH_SEEDED, Batch(), None)
     told = await shard.add_one("shop", on_success=Spec("a", msgspec.Raw(b"{}")))
     await shard.end(await shard.claim_one(), shard.succeed)
+    dead = (await shard.run_one("dead")).job_id
+    await shard.end_as(dead, shard.die, None, "")
     await shard.add(13)
     await shard.add(1, "busy", delay_ms=90_000_000, expires_ms=86_400_000 - 90_000_000)
     for attempt, ending in zip(
@@ -176,6 +179,7 @@ async def seeded(shard, clock):
         "told": told,
         "told_at": shard.start,
         "waiting": max(waiting),
+        "dead": dead,
         "retention": shard.retention,
         "now": clock.now,
     }
@@ -200,6 +204,13 @@ async def test_a_repeated_call_changes_nothing_more(shard, seeded, script):
 
     assert (once == before) == (script in CHANGES_NOTHING)
     assert twice == once
+
+
+async def test_a_repeated_call_is_answered_as_the_first(shard, seeded):
+    _, values = CALLS["replay_job"](seeded)
+    await shard.run("replay_job", **values)
+
+    assert (await shard.run("replay_job", **values))[0] == b"ok"
 
 
 @pytest.mark.parametrize("script", sorted(READS))

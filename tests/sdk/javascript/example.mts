@@ -55,7 +55,10 @@ export const client = async (): Promise<string> => {
   const job = await coordinator.enqueue("send-email", { to: "a@b.c" }, { delay: "10m", unique: { by: ["worker"] } });
   const schedule = await coordinator.enqueue("report", {}, { cron: "0 9 * * *", timezone: "Europe/Berlin" });
   const batch = await coordinator.enqueueMany([{ worker: "resize", args: 1 }], { onComplete: { worker: "report" } });
-  for await (const found of coordinator.list({ state: "dead" })) await coordinator.retry(found.id);
+  for await (const found of coordinator.list({ state: "dead" })) {
+    await coordinator.retry(found.id);
+    await coordinator.retry(found.id, { args: { to: "c@d.e" } });
+  }
   try {
     await coordinator.wait(job.id, { timeout: 30 });
   } catch (error) {
