@@ -18,7 +18,7 @@ from coordinator.api.guards import Admission
 from coordinator.api.permissions import hold_to_chosen, is_covered
 from coordinator.api.reading import decode_query
 from coordinator.api.streaming import Chunks, Streamed
-from coordinator.domain.event import Chosen, Event, Places, read_places, read_types, write_places
+from coordinator.domain.event import Chosen, Places, read_places, read_types, write_places
 from coordinator.domain.instants import format_instant
 from coordinator.engine.watch import Listener
 from coordinator.errors import Refusal
@@ -64,7 +64,7 @@ async def _stream(admission: Admission, listener: Listener, now: int) -> Chunks:
             return
         has_gap, events = listener.take()
         told = [_message("gap", b'{"type":"gap"}')] if has_gap else []
-        told += [_event_message(event) for event in events]
+        told += [_message(event.type, event.encoded) for event in events]
         if told or is_quiet:
             # Where it stands is told without an event, too: a quiet one would come back too late.
             yield (b"\n\n".join(told) or b": ") + b"\n%b\n\n" % _id_of(listener)
@@ -78,10 +78,6 @@ async def _is_let_in(admission: Admission) -> bool:
         log.info("a stream of events ends: %s", refusal.detail, extra={"event": "stream.refused"})
         return False
     return True
-
-
-def _event_message(event: Event) -> bytes:
-    return _message(event.type, msgspec.json.encode(event.answer()))
 
 
 def _message(name: str, data: bytes) -> bytes:

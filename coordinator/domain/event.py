@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ Places = dict[int, str]
 """By shard, the place of the last event in its stream: `<ms>-<number>`."""
 
 
-class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True, dict=True):
     """`at` is in ISO 8601. `more` is what only some types tell."""
 
     type: str
@@ -36,11 +37,12 @@ class Event(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     state: str | None = None
     more: Mapping[str, Any] = {}
 
-    def answer(self) -> dict[str, Any]:
-        """As callers see it."""
+    @cached_property
+    def encoded(self) -> bytes:
+        """As callers see it, in JSON: made once, and not before somebody is told, however many are."""
         told: dict[str, Any] = msgspec.to_builtins(self)
         more: dict[str, Any] = told.pop("more")
-        return told | more
+        return msgspec.json.encode(told | more)
 
 
 class Chosen(msgspec.Struct, frozen=True):

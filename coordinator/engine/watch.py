@@ -79,9 +79,9 @@ class Listener:
             self._changed.set()
 
     def begin(self, places: Places, earlier: list[Event], *, missed: bool) -> None:
-        """It hears all that comes behind these places, which it may do already, and before it what is earlier."""
+        """It hears what comes behind these places, which it may do already, and first what it has chosen of before."""
         self._reached = places | self._reached
-        self._pending = [*filter(self._chosen.takes, earlier), *self._pending]
+        self._pending = earlier + self._pending
         if missed:
             self._miss()
         if self._pending or self._has_gap:
@@ -130,7 +130,7 @@ class Watch:
             places = {shard: self._places[shard] for shard in listener.shards}
             for shard in listener.shards.difference(self._reading):
                 self._reading[shard] = asyncio.create_task(self._read_on(shard))
-            missed, earlier = (False, []) if after is None else await self._catch_up(after, places)
+            missed, earlier = (False, []) if after is None else await self._catch_up(chosen, after, places)
         except BaseException:
             await self.leave(listener)
             raise
@@ -178,14 +178,14 @@ class Watch:
             happened = await self._store.read(shard)
             self._places.setdefault(shard, happened.place)
 
-    async def _catch_up(self, after: Places, until: Places) -> tuple[bool, list[Event]]:
-        """What happened between these places, and whether that is not known any more."""
-        found = await asyncio.gather(*(self._between(shard, after.get(shard), until[shard]) for shard in until))
+    async def _catch_up(self, chosen: Chosen, after: Places, until: Places) -> tuple[bool, list[Event]]:
+        """What was chosen of what happened between these places, and whether that is not known any more."""
+        found = await asyncio.gather(*(self._between(chosen, shard, after.get(shard), until[shard]) for shard in until))
         earlier = [event for _, events in found for event in events]
         missed = any(missed for missed, _ in found) or len(earlier) > PENDING_MOST
         return missed, [] if missed else earlier
 
-    async def _between(self, shard: int, place: str | None, until: str) -> tuple[bool, list[Event]]:
+    async def _between(self, chosen: Chosen, shard: int, place: str | None, until: str) -> tuple[bool, list[Event]]:
         if place is None:
             return True, []
         events: list[Event] = []
@@ -193,7 +193,7 @@ class Watch:
             happened = await self._store.read(shard, place)
             if happened.missed:
                 return True, []
-            events += [event for at, event in happened.events if order_of(at) <= order_of(until)]
+            events += [e for at, e in happened.events if chosen.takes(e) and order_of(at) <= order_of(until)]
             place = happened.place
         return False, events
 

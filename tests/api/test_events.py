@@ -112,6 +112,19 @@ async def test_who_comes_back_too_late_is_told_of_a_gap(api):
             await stream.events("job.created")
 
 
+async def test_who_comes_back_to_a_few_of_many_events_has_missed_none(api, monkeypatch):
+    monkeypatch.setattr(watch, "PENDING_MOST", 10)
+    async with streaming(api.app, "/event?worker=mine") as stream:
+        await stream.events("hello")
+        last = stream.last_id
+    for number in range(30):
+        await api.enqueue("mine" if number % 10 == 0 else "other", delay="1h")
+    async with streaming(api.app, "/event?worker=mine", {"last-event-id": last}) as stream:
+        await stream.events("hello", *["job.created"] * 3)
+    async with streaming(api.app, "/event", {"last-event-id": last}) as stream:
+        await stream.events("hello", "gap")
+
+
 async def test_who_does_not_read_is_told_of_a_gap_and_holds_nobody_up(api, monkeypatch):
     monkeypatch.setattr(watch, "PENDING_MOST", 10)
     async with streaming(api.app, "/event") as slow, streaming(api.app, "/event") as quick:

@@ -29,7 +29,7 @@ class Watcher:
         happened = await self.events.read(0, self.place)
         assert not happened.missed
         self.place = happened.place
-        told = [event.answer() for _, event in happened.events]
+        told = [msgspec.json.decode(event.encoded) for _, event in happened.events]
         return [{name: value for name, value in event.items() if value is not None} for event in told]
 
     async def told(self):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from coordinator.domain.event import Chosen
@@ -54,6 +55,19 @@ async def test_a_shard_that_is_away_holds_no_other_up(shard, watch, events):
             job_id = await shard.add_one()
             assert await listener.wait(LIMIT_S)
             assert [event.job_id for event in listener.take()[1]] == [job_id]
+
+
+async def test_an_event_is_written_once_for_all_who_hear_of_it(shard, watch):
+    listeners = [await watch.listen(Chosen()) for _ in range(2)]
+    job_id = await shard.add_one()
+
+    heard = []
+    for listener in listeners:
+        assert await listener.wait(LIMIT_S)
+        heard += listener.take()[1]
+
+    assert [msgspec.json.decode(event.encoded)["jobId"] for event in heard] == [job_id] * 2
+    assert heard[0].encoded is heard[1].encoded
 
 
 async def test_who_begins_to_listen_while_it_is_stopped_is_refused(watch, events):
