@@ -17,8 +17,8 @@ from coordinator.errors import Conflict, NotFound
 async def list_queues(request: Request) -> Response[bytes]:
     """Every queue that ever had a job or settings; of those that the token is for."""
     queues, grant = replica_of(request).store.queues, grant_of(request)
-    names = [name for name in await queues.names() if grant.covers(name)]
-    return json_response({"items": [queue_answer(await queues.read(name)) for name in names]})
+    views = await queues.read_all([name for name in await queues.names() if grant.covers(name)])
+    return json_response({"items": [queue_answer(view) for view in sorted(views, key=lambda view: view.name)]})
 
 
 @get("/queue/{name:str}")

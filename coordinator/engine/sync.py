@@ -109,7 +109,7 @@ async def _named_schedules(store: Store) -> dict[str, StoredSchedule]:
 
 
 async def _queues(store: Store) -> dict[str, QueueSettings]:
-    return {name: (await store.queues.read(name)).settings for name in await store.queues.names()}
+    return {view.name: view.settings for view in await store.queues.read_all(await store.queues.names())}
 
 
 def _labelled(queues: Mapping[str, QueueSettings]) -> dict[str, tuple[str | None, QueueSettings]]:

@@ -29,8 +29,8 @@ from coordinator.store.scripts import or_empty
 
 _defaults_decoder = msgspec.json.Decoder(QueueDefaults)
 
-TALLY_LIMIT = 100
-"""Queues that one script counts: it holds Redis for half a millisecond."""
+READ_LIMIT = 100
+"""Queues that one script reads: it holds Redis for a millisecond."""
 
 
 class QueueStore:
@@ -51,22 +51,16 @@ class QueueStore:
 
     async def read(self, name: str) -> QueueView:
         """A queue as it is now; one that was never heard of is empty and without limits."""
-        _, now, pairs, circuits, counts, oldest, blocked_until = await self._connection.run(
-            "read_queue", self._root(name), queue=name
-        )
-        field = {key.decode(): value.decode() for key, value in zip(pairs[::2], pairs[1::2], strict=True)}
-        return QueueView(
-            name=name,
-            settings=_settings(field),
-            counts=dict(zip(STATES, counts, strict=True)),
-            oldest_due_at=int(float(oldest)) if oldest else None,
-            circuits=[
-                CircuitView(worker.decode(), failures, None if until < 0 else until)
-                for worker, failures, until in circuits
-            ],
-            blocked_until=int(blocked_until) if blocked_until else None,
-            now=now,
-        )
+        (view,) = await self.read_all([name])
+        return view
+
+    async def read_all(self, names: Sequence[str]) -> list[QueueView]:
+        """The same of each of these, a hundred in one script; those of one shard together."""
+        return [
+            _queue_view(name, now, told)
+            for queues, (_, now, rows) in await self._by_hundreds("read_queues", names)
+            for name, told in zip(queues, rows, strict=True)
+        ]
 
     async def pause(self, name: str, *, paused: bool) -> int | None:
         """Pause the whole queue, or resume it, with its jobs without a key that are blocked. Returns as `configure`."""
@@ -107,17 +101,7 @@ class QueueStore:
 
     async def tallies(self, names: Sequence[str]) -> tuple[int, list[QueueTally]]:
         """How many jobs of these queues are in which state, at the instant (Unix ms) that comes with them."""
-        shards: dict[int, list[str]] = {}
-        for name in names:
-            shards.setdefault(shard_of_queue(name, self._connection.shards), []).append(name)
-        batches = [
-            (self._connection.root(shard), queues[start : start + TALLY_LIMIT])
-            for shard, queues in shards.items()
-            for start in range(0, len(queues), TALLY_LIMIT)
-        ]
-        replies = await asyncio.gather(
-            *(self._connection.run("read_tallies", root, [(queue,) for queue in queues]) for root, queues in batches)
-        )
+        replies = await self._by_hundreds("read_tallies", names)
         found = [
             QueueTally(
                 name=name,
@@ -126,10 +110,10 @@ class QueueStore:
                 oldest_due_at=int(oldest) if oldest else None,
                 open_circuits=tuple(worker.decode() for worker in circuits),
             )
-            for (_, queues), (_, _, rows) in zip(batches, replies, strict=True)
+            for queues, (_, _, rows) in replies
             for name, (paused, oldest, circuits, *counts) in zip(queues, rows, strict=True)
         ]
-        return max((now for _, now, _ in replies), default=0), found
+        return max((now for _, (_, now, _) in replies), default=0), found
 
     async def names(self) -> list[str]:
         """Every queue that ever had a job or settings, sorted."""
@@ -139,8 +123,39 @@ class QueueStore:
         )
         return sorted(name.decode() for _, names in replies for name in names)
 
+    async def _by_hundreds(self, script: str, names: Sequence[str]) -> list[tuple[list[str], Reply]]:
+        """Some of these queues, all of one shard, and what a script that reads many has answered of them."""
+        shards: dict[int, list[str]] = {}
+        for name in names:
+            shards.setdefault(shard_of_queue(name, self._connection.shards), []).append(name)
+        batches = [
+            (self._connection.root(shard), queues[start : start + READ_LIMIT])
+            for shard, queues in shards.items()
+            for start in range(0, len(queues), READ_LIMIT)
+        ]
+        replies = await asyncio.gather(
+            *(self._connection.run(script, root, [(queue,) for queue in queues]) for root, queues in batches)
+        )
+        return [(queues, reply) for (_, queues), reply in zip(batches, replies, strict=True)]
+
     def _root(self, name: str) -> str:
         return self._connection.root(shard_of_queue(name, self._connection.shards))
+
+
+def _queue_view(name: str, now: int, told: list[Any]) -> QueueView:
+    pairs, circuits, counts, oldest, blocked_until = told
+    field = {key.decode(): value.decode() for key, value in zip(pairs[::2], pairs[1::2], strict=True)}
+    return QueueView(
+        name=name,
+        settings=_settings(field),
+        counts=dict(zip(STATES, counts, strict=True)),
+        oldest_due_at=int(float(oldest)) if oldest else None,
+        circuits=[
+            CircuitView(worker.decode(), failures, None if until < 0 else until) for worker, failures, until in circuits
+        ],
+        blocked_until=int(blocked_until) if blocked_until else None,
+        now=now,
+    )
 
 
 def _key_view(view: list[Any]) -> KeyView:

@@ -33,7 +33,7 @@ QUIET = {
     "resign_leadership",
     "read_job",
     "read_schedule",
-    "read_queue",
+    "read_queues",
     "read_clock",
 }
 """Scripts that are run again and again; that they may fail is shown elsewhere."""

@@ -1,10 +1,12 @@
 """`/queue`: limits that hold, pauses that stay, and what is shown."""
 
 import asyncio
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 
+from coordinator.domain.ids import shard_of_queue
 from tests.api.harness import SUCCESS, Api, Function, Json, Reply, eventually, refusal
 
 DAY_MS = 86_400_000
@@ -44,6 +46,28 @@ async def finished(api: Api, queue: str, count: int) -> Json:
         return view if view["succeeded"] >= count else None
 
     return await eventually(look)
+
+
+async def test_many_queues_are_listed_by_name_in_a_script_for_each_hundred(idle: Api, monkeypatch: pytest.MonkeyPatch):
+    names = sorted(f"q{number}" for number in range(250))
+    for name in names:
+        await idle.client.put(f"/queue/{name}", json={"concurrency": int(name[1:]) + 1})
+    store = idle.app.state["replica"].store
+    ran: list[str] = []
+    run = store.connection.run
+
+    async def counted(script: str, *given: object, **values: object) -> object:
+        ran.append(script)
+        return await run(script, *given, **values)
+
+    monkeypatch.setattr(store.connection, "run", counted)
+
+    items = (await idle.client.get("/queue")).json()["items"]
+
+    assert [(item["name"], item["concurrency"]) for item in items] == [(name, int(name[1:]) + 1) for name in names]
+    held = Counter(shard_of_queue(name, store.shards) for name in names)
+    assert ran.count("read_queues") == sum(-(-count // 100) for count in held.values())
+    assert {script for script in ran if script.startswith(("list_", "read_"))} == {"list_queues", "read_queues"}
 
 
 async def test_a_queue_without_settings_has_the_defaults(api: Api):

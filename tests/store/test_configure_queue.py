@@ -1,4 +1,4 @@
-"""`configure_queue` and `read_queue`: limits are set, kept, and take effect at once."""
+"""`configure_queue` and `read_queues`: limits are set, kept, and take effect at once."""
 
 import pytest
 

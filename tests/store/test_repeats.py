@@ -38,7 +38,7 @@ READS: dict[str, dict[str, Any]] = {
     "find_ended": {},
     "find_pending": {"batch": BATCH_SEEDED},
     "read_job": {"id": "running"},
-    "read_queue": {"queue": "default"},
+    "read_queues": {},
     "read_schedule": {"id": SCHEDULE},
     "read_stats": {"minutes": 60, "after": 0},
     "read_tallies": {},
