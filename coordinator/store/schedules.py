@@ -155,6 +155,8 @@ class ScheduleStore:
             missed=missed,
             overlap=schedule.overlap,
             max_runs=or_empty(schedule.max_runs),
+            told_lane=lane_of(schedule.spec),
+            told_worker=schedule.spec.worker,
         )
         if reply != b"ok":
             return False, None

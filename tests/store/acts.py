@@ -344,6 +344,7 @@ class Acts(Model):
         jobs = {job_id: job_of(lane, self.now, 60_000, "schedule s", self.now) for job_id in ids}
         rows = [(job_id, lane, 60_000, "schedule s", SPEC) for job_id in ids]
         values = {"next_at": self.now + 1000, "last_at": self.now, "missed": 0, "overlap": overlap, "max_runs": ""}
+        values |= {"told_lane": lane, "told_worker": "w"}
         version = self.version
         fired = self.shard.run(
             "fire_schedule", rows, retention=self.shard.retention, id="s", expected=self.tick, version=version, **values

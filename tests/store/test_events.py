@@ -131,14 +131,16 @@ async def test_ticks_are_told_and_those_that_are_skipped(shard, watcher):
     for number in range(2):
         (due,) = (await shard.store.schedules.due(0)).schedules
         job = shard.new_job("shop", schedule_id=schedule_id)
-        at = shard.start + number
-        await shard.store.schedules.fire(due, schedule, [job], next_at=at, missed=number)
+        await shard.store.schedules.fire(due, schedule, [job], next_at=shard.start, missed=number)
+    (due,) = (await shard.store.schedules.due(0)).schedules
+    await shard.store.schedules.fire(due, schedule, [], next_at=shard.start, missed=3)
 
     told = [event for event in await watcher.happened() if event["type"] != "job.created"]
-    same = {"at": "2027-01-15T08:00:00.000Z", "queue": "shop", "worker": "resize", "scheduleId": schedule_id}
+    same = {"at": "2027-01-15T08:00:00.000Z", "queue": "shop", "worker": "report", "scheduleId": schedule_id}
     assert told == [
         same | {"type": "schedule.ticked"},
         same | {"type": "schedule.skipped", "skipped": 2},
+        same | {"type": "schedule.skipped", "skipped": 3},
     ]
 
 

@@ -163,6 +163,7 @@ async def test_a_lower_bound_leaves_what_waits(shard):
 async def test_the_run_that_a_replaced_job_held_up_counts(shard):
     await shard.configure("shop", max_waiting=3)
     fields = {"next_at": shard.start + 1000, "last_at": shard.start, "missed": 0, "overlap": "queue", "max_runs": ""}
+    fields |= {"told_lane": "shop", "told_worker": "w"}
     once = {"name": "", "idempotency": "", "fingerprint": "", "idempotency_ms": 1}
     await shard.run("put_schedule", id="s", version=0, record="{}", next_at=shard.start, paused="", **once)
     for version, tick, traits in ((1, shard.start, "schedule s unique h"), (2, shard.start + 1000, "schedule s")):

@@ -123,7 +123,8 @@ CALLS: dict[str, Callable[[Any], tuple[list[Any], dict[str, Any]]]] = {
     "fire_schedule": lambda s: (
         [(f"{SCHEDULE}:1", "shop", 60_000, "", "{}")],
         {"id": SCHEDULE, "expected": s["now"], "version": "1", "next_at": s["now"] + 1, "last_at": "1", "missed": 2}
-        | {"retention": s["retention"], "overlap": "skip", "max_runs": ""},
+        | {"retention": s["retention"], "overlap": "skip", "max_runs": ""}
+        | {"told_lane": "shop", "told_worker": "report"},
     ),
     "delete_schedule": lambda s: ([], {"id": SCHEDULE, "only_ended": ""}),
     "put_off_schedule": lambda s: (

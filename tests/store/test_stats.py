@@ -175,6 +175,35 @@ async def test_a_claim_whose_reply_was_lost_counts_once(shard):
     assert (await latest(shard))["default started 0"] == 2
 
 
+async def test_a_call_that_was_given_back_has_not_begun(shard, clock):
+    await shard.add(3)
+    await clock.advance(12)
+    attempts = (await shard.claim(3)).attempts
+    for _ in range(2):
+        await shard.jobs.release(0, attempts[:2])
+    assert await latest(shard) == {"default created": 3, "default started 12": 1}
+
+    await clock.advance(5)
+    again = (await shard.claim()).attempts
+    assert await latest(shard) == {"default created": 3, "default started 12": 1, "default started 4": 2}
+
+    await clock.advance(MINUTE)
+    await shard.jobs.release(0, [attempts[2], *again])
+    assert (await shard.store.stats.read(3, [0])).totals("started") == [0, 0, 0]
+
+
+async def test_a_start_that_was_counted_without_a_name_is_given_back_so(shard):
+    key = f"{shard.root}:stats:{shard.start // MINUTE}"
+    await shard.call("HSET", key, *(word for at in range(300) for word in (f"q{at} created", 1)))
+    await shard.call("PEXPIRE", key, 60_000)
+    attempt = await shard.run_one()
+    assert (await latest(shard))["* started 0"] == 1
+
+    await shard.jobs.release(0, [attempt])
+
+    assert "* started 0" not in await latest(shard)
+
+
 def test_no_script_counts_and_forgets_to_write_it():
     """All that can make, begin or end a job write at the end what they have counted."""
     counting = {name: script.text for name, script in load().items() if "local function save_counts" in script.text}

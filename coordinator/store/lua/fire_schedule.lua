@@ -22,7 +22,9 @@ local last_at = ARGV[6] -- the newest tick that is run now, or ""
 local missed = ARGV[7] -- ticks that were passed over
 local overlap = ARGV[8]
 local max_runs = tonumber(ARGV[9]) -- nil is no limit
--- Rows from ARGV[10], each: id, lane, timeout_ms, traits, spec
+local told_lane = ARGV[10] -- what its runs are, for those who watch: there may be none of them
+local told_worker = ARGV[11]
+-- Rows from ARGV[12], each: id, lane, timeout_ms, traits, spec
 
 local GIVE_WAY_LIMIT = 100
 
@@ -55,7 +57,7 @@ end
 -- Returns how many of the ticks are run, now or when the runs in their way have ended.
 local function make_runs()
   local rows = {}
-  for job_id, lane, timeout_ms, traits, spec in each_row(10, 5) do
+  for job_id, lane, timeout_ms, traits, spec in each_row(12, 5) do
     rows[#rows + 1] = { job_id, lane, timeout_ms, traits, spec }
   end
   if #rows == 0 then return 0, 0 end
@@ -78,8 +80,7 @@ redis.call("HINCRBY", schedule_key(id), "version", 1)
 redis.call("HINCRBY", schedule_key(id), "missed", missed)
 redis.call("HINCRBY", schedule_key(id), "skipped", wanted - made)
 if is_watched() then
-  local _, lane, _, _, spec = each_row(10, 5)()
-  local told = { "schedule", id, "lane", lane or "", "worker", spec and worker_of(spec) or "" }
+  local told = { "schedule", id, "lane", told_lane, "worker", told_worker }
   if made > 0 then tell("schedule.ticked", unpack(told)) end
   local skipped = wanted - made + tonumber(missed)
   if skipped > 0 then tell("schedule.skipped", "skipped", skipped, unpack(told)) end

@@ -1,4 +1,4 @@
--- Give back what was claimed but surely not sent: the attempt and its token are as if never taken. A job that somebody
+-- Give back what was claimed but surely not sent: the attempt, its token and its count are as if never taken. A job that somebody
 -- wanted to be stopped is cancelled.
 --
 -- Returns {"ok", {reply, ...}, due_in_ms} with a reply per row: "released" or "stale".
@@ -9,6 +9,7 @@
 -- @include lib/fence
 -- @include lib/rows
 -- @include lib/running
+-- @include lib/stats
 -- @include lib/waiting
 
 -- Rows from ARGV[2], each: id, attempt, nonce
@@ -31,6 +32,7 @@ for id, attempt, nonce in each_row(2, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
     drop_running(id, job.lane)
+    uncount_start(job.queue, job.started_at - redis.call("HGET", job_key(id), "run_at"), job.started_at)
     redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "ends_at", "heard", "answered")
     refund_job(job)
     job.attempt = job.attempt - 1

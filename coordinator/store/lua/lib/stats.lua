@@ -28,7 +28,9 @@ local function span_of(ms)
   return low > 1 and ms >= 1.5 * low and 1.5 * low or low
 end
 
-local function count_start(queue, waited_ms) count(queue .. " started " .. span_of(waited_ms)) end
+local function start_field(queue, waited_ms) return queue .. " started " .. span_of(waited_ms) end
+
+local function count_start(queue, waited_ms) count(start_field(queue, waited_ms)) end
 
 -- `outcome` is "succeeded" or "failed", `started_at` nil if it is not known.
 local function count_end(queue, worker, outcome, started_at)
@@ -50,6 +52,16 @@ local function save_count(key, field, number)
   if length > STATS_MOST and field ~= unnamed(field) then
     redis.call("HDEL", key, field)
     redis.call("HINCRBY", key, unnamed(field), number)
+  end
+end
+
+-- A start at `started_at` that was none: it is gone from its own minute, if that is still known.
+local function uncount_start(queue, waited_ms, started_at)
+  local key, field = stats_key(math.floor(started_at / 60000)), start_field(queue, waited_ms)
+  for _, name in ipairs({ field, unnamed(field) }) do
+    local number = tonumber(redis.call("HGET", key, name) or 0)
+    if number > 1 then return redis.call("HINCRBY", key, name, -1) end
+    if number == 1 then return redis.call("HDEL", key, name) end
   end
 end
 
