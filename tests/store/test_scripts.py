@@ -11,6 +11,9 @@ from coordinator.store.scripts import ScriptError, load
 REAL = load()
 """The scripts as a server runs them."""
 
+SPARE_LOCALS = 8
+"""For what is still to come: without any, the next line of a library is refused by the servers of those who use us."""
+
 
 @pytest.fixture
 def link(tmp_path, monkeypatch):
@@ -173,3 +176,23 @@ async def test_an_error_of_a_script_with_flags_names_the_line_of_its_source(real
 async def test_a_refused_call_reaches_no_server(shard):
     with pytest.raises(ScriptError, match="read_job: arguments are id; got "):
         await shard.run("read_job")
+
+
+def with_locals(script, number):
+    """The script with so many more locals of its own, which live from its first line to its last."""
+    shebang, _, body = script.text.partition("\n")
+    return f"{shebang}\nlocal {', '.join(f'spare_{at}' for at in range(number))}\n{body}"
+
+
+def test_no_script_is_near_the_number_of_locals_that_lua_allows(new_shard, runner):
+    """Two hundred of a function, and a script with all that it includes is one. Only the server counts as it does."""
+    shard, near = new_shard(), []
+    for name, script in REAL.items():
+        try:
+            runner.run(shard.call("SCRIPT", "LOAD", with_locals(script, SPARE_LOCALS)))
+        except ResponseError as error:
+            near.append(f"{name} has no room for {SPARE_LOCALS} more; put some into a `do … end`: {error}")
+
+    assert not near, "\n".join(near)
+    with pytest.raises(ResponseError, match="local variables"):
+        runner.run(shard.call("SCRIPT", "LOAD", with_locals(REAL["read_clock"], 200)))

@@ -8,26 +8,27 @@
 
 local retention = ARGV[1] -- defaults as `succeeded_age succeeded_count dead_age dead_count cancelled_age cancelled_count`, ms
 
-local DEFAULT_RETENTION = {}
+local retention_of
 do
+  local DEFAULT_RETENTION = {}
   local number = string.gmatch(retention, "%d+")
   for _, state in ipairs({ "succeeded", "dead", "cancelled" }) do
     DEFAULT_RETENTION[state] = { age_ms = tonumber(number()), count = tonumber(number()) }
   end
-end
 
-local known_retention = {}
+  local known_retention = {}
 
-local function retention_of(state, queue)
-  local name = state .. ":" .. queue
-  if not known_retention[name] then
-    local own = redis.call("HMGET", queue_key(queue), state .. "_age_ms", state .. "_count")
-    known_retention[name] = {
-      age_ms = tonumber(own[1] or DEFAULT_RETENTION[state].age_ms),
-      count = tonumber(own[2] or DEFAULT_RETENTION[state].count),
-    }
+  function retention_of(state, queue)
+    local name = state .. ":" .. queue
+    if not known_retention[name] then
+      local own = redis.call("HMGET", queue_key(queue), state .. "_age_ms", state .. "_count")
+      known_retention[name] = {
+        age_ms = tonumber(own[1] or DEFAULT_RETENTION[state].age_ms),
+        count = tonumber(own[2] or DEFAULT_RETENTION[state].count),
+      }
+    end
+    return known_retention[name]
   end
-  return known_retention[name]
 end
 
 -- On a whole second, so that what finishes together is purged together.
