@@ -65,8 +65,8 @@ function Group({ group, onDone }) {
   };
   const edit = async () => {
     const job = await attempt(() => read(`/job/${encodeURIComponent(jobId)}`));
-    if (job) {
-      await replayEdited(job);
+    if (job && (await replayEdited(job))) {
+      go(to(["jobs", jobId]));
     }
   };
   return html`
@@ -81,7 +81,7 @@ function Group({ group, onDone }) {
       </div>
       <div class="actions">
         ${can("manage") && html`<${Button} kind="small" icon="retry" onClick=${() => act("retry")}>Replay${all}</${Button}>`}
-        ${can("enqueue") && html`<${Button} kind="small" icon="edit" onClick=${edit}>Replay one edited</${Button}>`}
+        ${can("manage") && html`<${Button} kind="small" icon="edit" onClick=${edit}>Replay one edited</${Button}>`}
         ${can("manage") && html`<${Button} kind="small quiet-danger" icon="trash" onClick=${() => act("delete")}>Delete${all}</${Button}>`}
       </div>
     </li>

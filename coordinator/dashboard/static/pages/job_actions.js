@@ -37,6 +37,11 @@ export function JobActions({ job, onChanged }) {
       }
     }
   };
+  const replay = async () => {
+    if (await replayEdited(job)) {
+      onChanged();
+    }
+  };
   const edit = async () => {
     const args = await askArgs("Edit the arguments", job.args, "Save");
     if (args) {
@@ -45,7 +50,7 @@ export function JobActions({ job, onChanged }) {
   };
   return html`
     ${isManaging && isOver && html`<${Button} kind="primary" icon="retry" onClick=${retry}>Retry</${Button}>`}
-    ${can("enqueue") && job.state === "dead" && html`<${Button} icon="edit" onClick=${() => replayEdited(job)}>Replay edited</${Button}>`}
+    ${isManaging && isOver && html`<${Button} icon="edit" onClick=${replay}>Replay edited</${Button}>`}
     ${isManaging && ["scheduled", "retrying"].includes(job.state) && html`<${Button} kind="primary" icon="play" onClick=${run}>Run now</${Button}>`}
     ${isManaging && isWaiting && html`<${Button} icon="edit" onClick=${edit}>Edit arguments</${Button}>`}
     ${can("enqueue") && html`<${ButtonLink} icon="copy" href=${to("new", { from: job.id })}>Duplicate</${ButtonLink}>`}
@@ -54,21 +59,10 @@ export function JobActions({ job, onChanged }) {
   `;
 }
 
-/** A new job like a dead one, with other arguments; then the dead one goes, if the token may. Gives the new one. */
+/** The same job anew with other arguments, in one step of the server. Whether it is. */
 export async function replayEdited(job) {
   const args = await askArgs("Replay with other arguments", job.args, "Replay");
-  if (!args) {
-    return null;
-  }
-  const made = await attempt(() => post("/job", { ...bodyOf(job), args: args.value }));
-  if (!made) {
-    return null;
-  }
-  if (can("manage")) {
-    await attempt(() => remove(pathOf(job.id)), { text: "It is tried anew with other arguments; the dead one is deleted." });
-  }
-  go(to(["jobs", made.id]));
-  return made;
+  return Boolean(args && (await attempt(() => post(`${pathOf(job.id)}/retry`, { args: args.value }), "It is tried anew with other arguments.")));
 }
 
 /** The body of `POST /job` that asks for the same once more, now. */
