@@ -68,7 +68,10 @@ async def _enqueue(request: Request, body: bytes, *, is_dry: bool) -> Response[b
 
 @get("/job")
 async def list_jobs(request: Request) -> Response[bytes]:
-    """A page of jobs; waiting ones by run-at, the others newest first, queue by queue."""
+    """A page of jobs, queue by queue and state by state: of each the waiting ones by run-at, the others newest first.
+
+    The newest of all queues are not to be had so: each page would have to look into every list of every queue.
+    """
     given = {plain_name(name): value for name, value in request.query_params.items()}
     query = decode_query(given, ListQuery)
     grant = grant_of(request)
