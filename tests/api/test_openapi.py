@@ -93,6 +93,7 @@ async def test_no_other_request_has_a_body(described: Json):
         ("/job/{job_id}", "patch"),
         ("/job/{job_id}/heartbeat", "post"),
         ("/job/{job_id}/receipt", "post"),
+        ("/job/{job_id}/retry", "post"),
         ("/queue/{name}", "put"),
         ("/receipt", "post"),
         ("/schedule/preview", "post"),
