@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from coordinator import __version__
-from coordinator.commands.grammar import add_commands, with_default_act
+from coordinator.commands.grammar import add_commands, arranged
 from coordinator.server_grammar import add_server_commands
 
 
@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code."""
     parser, commands = build_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(with_default_act(given, commands))
+    options = parser.parse_args(arranged(given, commands))
     # What runs it is imported when it is needed: a server's libraries take a second, and a client needs none of them.
     if hasattr(options, "family"):
         from coordinator.commands.running import run  # noqa: PLC0415

@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
     add_stream_commands(commands)
 
 
-def with_default_act(arguments: list[str], commands: Commands) -> list[str]:
+def arranged(arguments: list[str], commands: Commands) -> list[str]:
     """The arguments as the grammar has them: with the act that is meant where none is named, and common flags after it.
 
     A word that is no command ends the program, with the one that was probably meant.
