@@ -1,12 +1,13 @@
 """`/job/:id`, what people do to a job: change, cancel, delete, retry, run."""
 
+import msgspec
 from litestar import Response, delete, patch, post
 from litestar.params import FromPath, RawBody
 from msgspec import UnsetType
 
 from coordinator.api.answers import ErasedAnswer, job_answer, json_response, schedule_answer
 from coordinator.api.context import Request, replica_of
-from coordinator.api.job_bodies import EditBody, ForceQuery, RetryBody, edited_spec, new_start_of, retried_spec
+from coordinator.api.job_bodies import EditBody, ForceQuery, RetryBody, args_of, edited_spec, new_start_of
 from coordinator.api.reading import decode, decode_query
 from coordinator.api.schedules import patch_schedule
 from coordinator.domain.job import UNREADABLE, Job, Spec
@@ -55,13 +56,14 @@ async def retry_job(request: Request, job_id: FromPath[str], body: RawBody) -> R
     if isinstance(asked.args, UnsetType):
         return await _act(request, "retry", job_id, else_)
     replica = replica_of(request)
-    for _ in range(_EDIT_TRIES):
-        job = await replica.store.jobs.read(job_id)
-        replayed, due_in_ms = await replica.store.jobs.replay(job, retried_spec(_spec_of(job), asked))
-        if replayed.reply != "changed":
-            replica.wake(replica.store.jobs.shard_of(job_id), due_in_ms)
-            return await _answer(replica, job_id, replayed, else_)
-    raise _keeps_changing(job)
+    job = await replica.store.jobs.read(job_id)
+    spec = msgspec.structs.replace(_spec_of(job), args=args_of(asked.args))
+    replayed, due_in_ms = await replica.store.jobs.replay(job, spec)
+    if replayed.reply == "changed":
+        # Not once more: it may be what this very call has done, and somebody has stopped since.
+        raise _keeps_changing(job)
+    replica.wake(replica.store.jobs.shard_of(job_id), due_in_ms)
+    return await _answer(replica, job_id, replayed, else_)
 
 
 @post("/job/{job_id:str}/run", status_code=200)

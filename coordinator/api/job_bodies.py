@@ -198,7 +198,7 @@ def spec_of(body: NewJobBody, worker: Worker, defaults: QueueDefaults) -> Spec:
         timeout_ms = timeout_of(body.timeout, "timeout")
     return Spec(
         worker=body.worker,
-        args=_args(body.args),
+        args=args_of(body.args),
         queue=queue_of(body, worker),
         key=None if body.key is None else check_key(body.key),
         priority=body.priority,
@@ -216,7 +216,8 @@ def spec_of(body: NewJobBody, worker: Worker, defaults: QueueDefaults) -> Spec:
     )
 
 
-def _args(raw: Raw) -> Raw:
+def args_of(raw: Raw) -> Raw:
+    """Args as they are kept. Raises `Invalid` if they are too many bytes."""
     size = len(bytes(raw))
     if size > ARGS_LIMIT_BYTES:
         detail = f"args: {size} bytes are more than {ARGS_LIMIT_BYTES}; store them elsewhere and send the place."
@@ -298,7 +299,7 @@ def edited_spec(spec: Spec, body: EditBody) -> Spec:
     """The spec with what the body changes."""
     changes: dict[str, Any] = {}
     if not isinstance(body.args, UnsetType):
-        changes["args"] = _args(body.args)
+        changes["args"] = args_of(body.args)
     if not isinstance(body.key, UnsetType):
         changes["key"] = None if body.key is None else check_key(body.key)
     if not isinstance(body.tags, UnsetType):
@@ -309,11 +310,6 @@ def edited_spec(spec: Spec, body: EditBody) -> Spec:
         if getattr(body, name) is not UNSET:
             changes[name] = getattr(body, name)
     return msgspec.structs.replace(spec, **changes)
-
-
-def retried_spec(spec: Spec, body: RetryBody) -> Spec:
-    """The spec with the args that the body has."""
-    return spec if isinstance(body.args, UnsetType) else msgspec.structs.replace(spec, args=_args(body.args))
 
 
 def new_start_of(body: EditBody) -> tuple[int | None, int | None]:

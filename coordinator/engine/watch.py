@@ -82,7 +82,7 @@ class Listener:
         """It hears what comes behind these places, which it may do already, and first what it has chosen of before."""
         self._reached = places | self._reached
         self._pending = earlier + self._pending
-        if missed:
+        if missed or len(self._pending) > PENDING_MOST:
             self._miss()
         if self._pending or self._has_gap:
             self._changed.set()
@@ -180,22 +180,20 @@ class Watch:
 
     async def _catch_up(self, chosen: Chosen, after: Places, until: Places) -> tuple[bool, list[Event]]:
         """What was chosen of what happened between these places, and whether that is not known any more."""
-        found = await asyncio.gather(*(self._between(chosen, shard, after.get(shard), until[shard]) for shard in until))
-        earlier = [event for _, events in found for event in events]
-        missed = any(missed for missed, _ in found) or len(earlier) > PENDING_MOST
-        return missed, [] if missed else earlier
+        earlier: list[Event] = []
 
-    async def _between(self, chosen: Chosen, shard: int, place: str | None, until: str) -> tuple[bool, list[Event]]:
-        if place is None:
-            return True, []
-        events: list[Event] = []
-        while order_of(place) < order_of(until) and len(events) <= PENDING_MOST:
-            happened = await self._store.read(shard, place)
-            if happened.missed:
-                return True, []
-            events += [e for at, e in happened.events if chosen.takes(e) and order_of(at) <= order_of(until)]
-            place = happened.place
-        return False, events
+        async def misses(shard: int, place: str | None, until: str) -> bool:
+            while place is not None and order_of(place) < order_of(until):
+                happened = await self._store.read(shard, place)
+                earlier.extend(e for at, e in happened.events if chosen.takes(e) and order_of(at) <= order_of(until))
+                # Of all shards together: nobody is to hold more.
+                if happened.missed or len(earlier) > PENDING_MOST:
+                    return True
+                place = happened.place
+            return place is None
+
+        missed = any(await asyncio.gather(*(misses(shard, after.get(shard), until[shard]) for shard in until)))
+        return missed, [] if missed else earlier
 
     async def _read_on(self, shard: int) -> None:
         while True:

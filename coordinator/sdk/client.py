@@ -29,6 +29,8 @@ TIMEOUT_S = 10.0
 WAIT_MOST_S = 30.0
 """Of one request of `wait`; proxies cut what takes much longer."""
 FINAL_STATES = frozenset({"succeeded", "dead", "cancelled"})
+SAME = object()
+"""Args that stay what they were."""
 
 Instant = str | datetime
 """In one of the forms that the coordinator reads; without an offset it is in `timezone`, else in UTC."""
@@ -187,8 +189,8 @@ class Coordinator:
         """Cancel a job that waits; ask one that runs to stop."""
         return cast("Job", self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
-    def retry(self, job_id: str, args: object = None) -> Job:
-        """Have a dead or cancelled job tried anew, with other args if they are given."""
+    def retry(self, job_id: str, args: object = SAME) -> Job:
+        """Have a dead or cancelled job tried anew, with other args if they are given; None is one."""
         return cast("Job", self._send(_retrial(job_id, args)))
 
     def run(self, job_id: str) -> Job:
@@ -281,8 +283,8 @@ class AsyncCoordinator:
         """Cancel a job that waits; ask one that runs to stop."""
         return cast("Job", await self._send(Request("POST", f"{_path(job_id)}/cancel")))
 
-    async def retry(self, job_id: str, args: object = None) -> Job:
-        """Have a dead or cancelled job tried anew, with other args if they are given."""
+    async def retry(self, job_id: str, args: object = SAME) -> Job:
+        """Have a dead or cancelled job tried anew, with other args if they are given; None is one."""
         return cast("Job", await self._send(_retrial(job_id, args)))
 
     async def run(self, job_id: str) -> Job:
@@ -331,7 +333,7 @@ def _creation(path: str, body: Mapping[str, Any], fields: Mapping[str, Any]) -> 
 
 
 def _retrial(job_id: str, args: object) -> Request:
-    body = None if args is None else {"args": args}
+    body = None if args is SAME else {"args": args}
     return Request("POST", f"{_path(job_id)}/retry", body=body, is_safe=False)
 
 

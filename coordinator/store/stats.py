@@ -1,6 +1,7 @@
 """What was counted by the minute, as `lib/stats.lua` writes it.
 
-A minute that is over does not change: it is read once, and kept here for who asks again.
+A minute that has been over for another one does not change: it is read once, and kept here for who asks again. What was
+counted in the last one may still be taken back: a call that could not be made has not begun.
 """
 
 import asyncio
@@ -66,7 +67,7 @@ class StatStore:
             await asyncio.wait([earlier])
         known = self._over.get(shard, {})
         oldest, newest = min(known, default=0), max(known, default=0)
-        if oldest > newest - minutes + 2:  # Of less than is asked for now.
+        if oldest > newest - minutes + 3:  # Of less than is asked for now.
             known, newest = {}, 0
         counted, after = dict(known), newest
         while True:
@@ -79,7 +80,7 @@ class StatStore:
         first = last - minutes + 1
         # Nothing is known of the minutes between, if nobody has asked for longer than that.
         first = max(oldest, last - MINUTES_MOST + 1) if newest >= first - 1 else first
-        self._over[shard] = {number: counted.get(number, _NOTHING) for number in range(first, last)}
+        self._over[shard] = {number: counted.get(number, _NOTHING) for number in range(first, last - 1)}
         return last, counted
 
     def _forget_oldest(self) -> None:

@@ -172,7 +172,12 @@ async def test_a_job_may_be_tried_anew_with_other_args(server, failing):
     server.otherwise = (200, JOB, {})
     await failing("retry", "j")
     await failing("retry", "j", {"to": "a@b.c"})
-    assert server.bodies() == [("/job/j/retry", None), ("/job/j/retry", {"args": {"to": "a@b.c"}})]
+    await failing("retry", "j", args=None)
+    assert server.bodies() == [
+        ("/job/j/retry", None),
+        ("/job/j/retry", {"args": {"to": "a@b.c"}}),
+        ("/job/j/retry", {"args": None}),
+    ]
 
 
 @pytest.mark.parametrize("act", ["retry", "run"])

@@ -2,6 +2,8 @@
 
 from dataclasses import astuple, replace
 
+import pytest
+
 from coordinator.domain.job import Tally
 from coordinator.domain.outcome import Beat
 
@@ -128,6 +130,19 @@ async def test_what_is_released_is_as_if_never_taken(shard, clock):
     del after["deadlines"]
     assert after == before
     assert (await shard.claim_one()).tally == Tally(1)
+
+
+@pytest.mark.parametrize("lost", ["run_at", "started_at"])
+async def test_a_job_that_lost_a_field_is_given_back_with_the_others(shard, lost):
+    await shard.configure(rate=shard.rate(5, 1000, 5))
+    await shard.add(2)
+    attempts = (await shard.claim(2)).attempts
+    await shard.call("HDEL", f"{shard.root}:job:{attempts[0].job_id}", lost)
+
+    await shard.jobs.release(0, attempts)
+
+    assert [(await shard.jobs.read(attempt.job_id)).state for attempt in attempts] == ["queued", "queued"]
+    assert "running:default" not in await shard.dump()
 
 
 async def test_what_was_told_of_a_released_attempt_is_not_taken_for_the_next_ones(shard, clock):

@@ -175,7 +175,8 @@ async def test_a_claim_whose_reply_was_lost_counts_once(shard):
     assert (await latest(shard))["default started 0"] == 2
 
 
-async def test_a_call_that_was_given_back_has_not_begun(shard, clock):
+async def test_a_call_that_was_given_back_has_not_begun(shard, clock, monkeypatch):
+    monkeypatch.setattr(stats_module, "SHARED_S", 0)
     await shard.add(3)
     await clock.advance(12)
     attempts = (await shard.claim(3)).attempts
@@ -188,6 +189,7 @@ async def test_a_call_that_was_given_back_has_not_begun(shard, clock):
     assert await latest(shard) == {"default created": 3, "default started 12": 1, "default started 4": 2}
 
     await clock.advance(MINUTE)
+    assert (await shard.store.stats.read(3, [0])).totals("started") == [0, 3, 0]
     await shard.jobs.release(0, [attempts[2], *again])
     assert (await shard.store.stats.read(3, [0])).totals("started") == [0, 0, 0]
 
@@ -285,7 +287,7 @@ async def test_when_much_is_kept_the_oldest_minutes_are_forgotten(shard, clock, 
     for number in range(4):
         await shard.call("HSET", f"{shard.root}:stats:{minute + number}", "default created", 100)
 
-    assert (await stats.read(3, [0])).totals("created") == [3, 4, 0]
+    assert (await stats.read(3, [0])).totals("created") == [3, 100, 0]  # The last one may still change.
     assert (await stats.read(5, [0])).totals("created") == [100, 100, 100, 100, 0]
 
 

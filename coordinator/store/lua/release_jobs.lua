@@ -31,10 +31,12 @@ end
 for id, attempt, nonce in each_row(2, 3) do
   local job = load_attempt(id)
   if is_running_as(job, attempt, nonce) then
+    local due_at = redis.call("HGET", job_key(id), "run_at")
     drop_running(id, job.lane)
-    uncount_start(job.queue, job.started_at - redis.call("HGET", job_key(id), "run_at"), job.started_at)
+    -- A job that lost a field is given back all the same; the doctor tells of it.
+    if job.started_at and due_at then uncount_start(job.queue, job.started_at - due_at, job.started_at) end
     redis.call("HDEL", job_key(id), "holder", "deadline_at", "started_at", "nonce", "ends_at", "heard", "answered")
-    refund_job(job)
+    if job.started_at then refund_job(job) end
     job.attempt = job.attempt - 1
     redis.call("HSET", job_key(id), "state", "waiting", "attempt", job.attempt, "run_at", now)
     put_waiting(id, job.lane, job.priority, now, job.attempt)
