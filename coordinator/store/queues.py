@@ -30,7 +30,7 @@ from coordinator.store.scripts import or_empty
 _defaults_decoder = msgspec.json.Decoder(QueueDefaults)
 
 READ_LIMIT = 100
-"""Queues that one script reads: it holds Redis for some milliseconds, and a little longer for each worker that fails."""
+"""Queues that one script reads: it holds Redis for some milliseconds, and a little longer for a worker that fails."""
 
 
 class QueueStore:
