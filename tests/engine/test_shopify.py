@@ -75,7 +75,9 @@ async def _enqueue(replicas, jobs):
     await asyncio.gather(*(enqueue(start) for start in range(0, len(jobs), 500)))
 
 
-async def test_shops_are_used_to_the_full_and_refuse_next_to_nothing_once_they_were_heard(start_replica, function, eventually):
+async def test_shops_are_used_to_the_full_and_refuse_next_to_nothing_once_they_were_heard(
+    start_replica, function, eventually
+):
     random.seed(20)
     replicas = [await start_replica(), await start_replica()]
     await _configure(replicas[0])
