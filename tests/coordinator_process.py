@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+from redis import Redis
 
 from coordinator.store.embedded import EmbeddedServer
 from tests.conftest import PROGRAMS
@@ -29,6 +30,17 @@ def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     try:
         with _running(["serve", "--redis-url", server.url], own | settings) as url:
             yield url
+    finally:
+        server.stop()
+
+
+def register_as_of_tomorrow(directory: Path, name: str) -> None:
+    """Leave there a worker that a later version has written, in words that this one does not know."""
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
+    server.start()
+    try:
+        with Redis.from_url(server.url) as store:
+            store.hset("co:workers", name, '{"url":"https://example.com/","auth":{"type":"of-tomorrow"}}')
     finally:
         server.stop()
 

@@ -5,6 +5,7 @@ moved on. The dashboard goes by the same two (`core/api.js`).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -26,10 +27,10 @@ def heed(headers: Mapping[str, str]) -> None:
 
 def off_of(headers: Mapping[str, str], here: datetime) -> timedelta:
     """By how much the time there is ahead of the one here."""
-    ahead = timedelta(milliseconds=float(headers.get("clock-ahead", 0)))
-    try:
+    ahead = skew = timedelta()
+    # A proxy may leave a header out, or write it badly: a date without a zone is no instant.
+    with suppress(ValueError, OverflowError):
+        ahead = timedelta(milliseconds=float(headers.get("clock-ahead", 0)))
+    with suppress(TypeError, ValueError, OverflowError):
         skew = parsedate_to_datetime(headers.get("date", "")) - here
-    except ValueError:
-        # A proxy may leave it out, or write it badly.
-        return ahead
     return ahead + skew if abs(skew) > _NO_DIFFERENCE else ahead

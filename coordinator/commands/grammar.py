@@ -77,10 +77,13 @@ def _common_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _meant_act(command: str, rest: list[str], acts: Collection[str]) -> str | None:
     """What is meant without an act: all of them, or the one that is named. None if that cannot be known."""
-    has_word, has_more = (len(rest) > at and not rest[at].startswith("-") for at in (0, 1))
+    # Behind `--` all are words.
+    is_behind = rest[:1] == ["--"]
+    words = rest[1:] if is_behind else rest
+    has_word, has_more = (len(words) > at and (is_behind or not words[at].startswith("-")) for at in (0, 1))
     # One word may be the name of anything; two, or one where no name is wanted, are an act that is misspelt.
     if has_word and (has_more or command not in {*NAMED, "job"}):
-        _refuse(rest[0], f"{command} ", acts, is_sure=False)
+        _refuse(words[0], f"{command} ", acts, is_sure=False)
     if command == "job" and not rest:
         return None
     return "show" if has_word and command in NAMED else DEFAULT_ACTS.get(command)

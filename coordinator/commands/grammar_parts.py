@@ -28,7 +28,15 @@ FILTER_FIELDS = {"schedule": "scheduleId", "batch": "batchId"}
 """As the API calls them, where it calls them otherwise."""
 
 
-COMMON_FLAGS = {"--url": True, "--token": True, "--profile": True, "--json": False, "--quiet": False, "-q": False}
+_COMMON = (
+    (("--url",), True, "its address (COORDINATOR_URL, else that of the profile)"),
+    (("--token",), True, "who asks (COORDINATOR_TOKEN, else that of the profile)"),
+    (("--profile",), True, "one that coordinator login has written (COORDINATOR_PROFILE)"),
+    (("--json",), False, "objects, one a line, and nothing else on stdout"),
+    (("--quiet", "-q"), False, "ids or names only, and no word more"),
+)
+
+COMMON_FLAGS = {name: has_value for names, has_value, _ in _COMMON for name in names}
 """Those that every command has, before it or after it; and whether a value follows."""
 
 
@@ -37,11 +45,8 @@ def leaf(commands: Commands, name: str, text: str, family: str) -> argparse.Argu
     parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     parser.set_defaults(family=family)
     group = parser.add_argument_group("which coordinator, and how it is told")
-    group.add_argument("--url", help="its address (COORDINATOR_URL, else that of the profile)")
-    group.add_argument("--token", help="who asks (COORDINATOR_TOKEN, else that of the profile)")
-    group.add_argument("--profile", help="one that coordinator login has written (COORDINATOR_PROFILE)")
-    group.add_argument("--json", action="store_true", help="objects, one a line, and nothing else on stdout")
-    group.add_argument("--quiet", "-q", action="store_true", help="ids or names only, and no word more")
+    for names, has_value, meaning in _COMMON:
+        group.add_argument(*names, action="store" if has_value else "store_true", help=meaning)
     return parser
 
 

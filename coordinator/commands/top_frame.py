@@ -27,7 +27,7 @@ _BARS_OF_QUEUE = 20
 """As wide as their title."""
 
 _BEFORE_BARS, _BARS_LEAST = 36, 10
-"""Characters of a line of the throughput before its bars, and bars that are shown in any case."""
+"""Characters of a line of the throughput before its bars, and bars that are shown however narrow it is."""
 
 
 class Looked(NamedTuple):
@@ -67,7 +67,7 @@ def _heading(stat: Thing, url: str, *, is_live: bool) -> Text:
 
 def _throughput(stat: Thing, width: int) -> Table:
     # The title and two numbers stand before the bars; the newest minutes are the last to go.
-    shown = max(_BARS_LEAST, min(stat["minutes"], width - _BEFORE_BARS))
+    shown = min(stat["minutes"], max(_BARS_LEAST, width - _BEFORE_BARS))
     table = _table(f"{shown} minutes", ">last", ">before", "each minute")
     for name, colour in _COLOURS.items():
         series = stat["series"][name][-shown:]

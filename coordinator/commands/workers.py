@@ -62,6 +62,10 @@ def _with_circuits(client: CommandClient) -> list[Thing]:
 def _set(client: CommandClient, options: Namespace) -> Thing:
     """What is hidden of what is there has to be given again. Raises `Ending`."""
     known = {} if options.replace else settings_at(client, _path(options.name), "worker_not_found")
+    if known.get("unreadable"):
+        # It is told without its headers, secrets, auth and batch: what is told would be all that is left of it.
+        why = "is of another version, or sealed with a key that is missing, so that it cannot be read"
+        raise Ending(REFUSED, f"nothing was changed: {options.name} {why}; name all its settings, with --replace.")
     body = put_fields({field: known[field] for field in _SETTINGS if known.get(field) is not None}, options.fields)
     if lost := list(_hidden_in(body, "")):
         again = " ".join(f"{field}=…" for field in lost)

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 from tests.browser.conftest import ADMIN, Watched
 from tests.browser.shop import Shop, open_shop
 from tests.browser.test_jobs import at, row, signed_in
+from tests.coordinator_process import register_as_of_tomorrow
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -24,7 +25,9 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A shop with something of every kind."""
-    with open_shop(tmp_path_factory.mktemp("shop") / "data") as opened:
+    directory = tmp_path_factory.mktemp("shop") / "data"
+    register_as_of_tomorrow(directory, "of-tomorrow")
+    with open_shop(directory) as opened:
         _furnish(opened)
         yield opened
 
@@ -185,6 +188,36 @@ def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, sh
     expect(row(page, "guarded")).to_contain_text("bearer")
     assert shop.ask("GET", "/worker/guarded")["auth"] == {"type": "bearer", "token": "[hidden]"}
     shop.ask("DELETE", "/worker/guarded")
+
+
+def test_of_two_headers_with_one_name_none_is_lost(page: Page, shop: Shop):
+    at(page, shop, "workers")
+    page.get_by_role("button", name="Register").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name", exact=True).fill("twofold")
+    dialog.get_by_label("URL").fill(shop.ask("GET", "/worker/charge")["url"])
+    names = dialog.get_by_label("Name of the header", exact=True)
+    for at_row, name in enumerate(("x-door", "X-Door ")):
+        dialog.get_by_role("button", name="Header", exact=True).click()
+        names.nth(at_row).fill(name)
+    dialog.get_by_role("button", name="Register").click()
+
+    assert dialog.locator("input:invalid").count() == 1
+    assert names.nth(1).evaluate("input => input.validationMessage") == "Another header has this name."
+    names.nth(1).fill("x-gate")
+    dialog.get_by_role("button", name="Register").click()
+    expect(row(page, "twofold")).to_contain_text("2 headers")
+    shop.ask("DELETE", "/worker/twofold")
+
+
+def test_a_worker_that_cannot_be_read_is_not_edited(page: Page, shop: Shop):
+    at(page, shop, "workers")
+    unread = row(page, "of-tomorrow")
+
+    expect(unread).to_contain_text("Editing it would lose what is not shown: register it anew.")
+    expect(unread.get_by_role("button", name="Delete of-tomorrow")).to_be_visible()
+    expect(unread.get_by_role("button", name="Edit")).to_have_count(0)
+    expect(page.get_by_role("button", name="Edit charge")).to_be_visible()
 
 
 def test_the_overview_tells_what_was_done_and_what_failed(page: Page, shop: Shop):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Watched
 from tests.coordinator_process import dev_process
@@ -33,3 +33,16 @@ def test_times_are_shown_by_a_clock_that_is_moved_on(watched: Watched, dev: http
     expect(page.locator("main")).to_contain_text("1 d ago")
     page.go_back()
     expect(row).to_contain_text(re.compile(r"in \d+ m"))
+
+
+def test_a_clock_that_a_proxy_has_made_no_number_of_moves_nothing(watched: Watched, dev: httpx.Client):
+    def spoil(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers=answer.headers | {"clock-ahead": "an hour"})
+
+    page = watched.page
+    page.route(re.compile(r"/(job|queue|stat|session)\b"), spoil)
+    job = dev.post("/job", json={"worker": "hello", "queue": "spoilt", "delay": "300h"}).json()
+    page.goto(f"{dev.base_url}/ui#/jobs?queue=spoilt")
+
+    expect(page.locator("tbody tr", has_text=job["id"])).to_contain_text(re.compile(r"in 1\d d"))

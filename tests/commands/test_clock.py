@@ -45,6 +45,12 @@ NONE = timedelta()
         ({"date": "Tue, 01 Jan 2030 13:00:00 GMT"}, HOUR),
         ({"date": "Tue, 01 Jan 2030 11:00:00 GMT"}, -HOUR),
         ({"date": "the day before yesterday", "clock-ahead": "3600000"}, HOUR),
+        # Without a zone it is no instant.
+        ({"date": "Tue, 01 Jan 2030 13:00:00 -0000", "clock-ahead": "3600000"}, HOUR),
+        ({"date": "Tue, 01 Jan 2030 13:00:00", "clock-ahead": "3600000"}, HOUR),
+        ({"date": "Tue, 01 Jan 2030 13:00:00 GMT", "clock-ahead": "an hour"}, HOUR),
+        ({"date": "Tue, 01 Jan 2030 13:00:00 GMT", "clock-ahead": "inf"}, HOUR),
+        ({"date": "Tue, 01 Jan 2030 13:00:00 GMT", "clock-ahead": "nan"}, HOUR),
         ({"date": "Tue, 01 Jan 2030 13:00:00 GMT", "clock-ahead": "3600000"}, 2 * HOUR),
     ],
 )

@@ -59,6 +59,15 @@ def test_one_frame_is_shown_where_nobody_watches(run, died):
     assert "\x1b" not in said.out
 
 
+@pytest.mark.parametrize(("minutes", "width", "shown"), [(3, 80, 3), (60, 80, 44), (60, 40, 10), (60, 120, 60)])
+def test_the_minutes_are_those_asked_for_or_the_last_that_lines_have_room_for(api, minutes, width, shown):
+    looked = Looked(api.get("/stat", params={"minutes": minutes}).json(), {"groups": []})
+    written = io.StringIO()
+    Console(width=width, file=written).print(frame(looked, "http://127.0.0.1", width))
+
+    assert re.findall(r"^\d+ minutes", written.getvalue(), re.MULTILINE) == [f"{shown} minutes"]
+
+
 def test_a_frame_is_an_object_for_programs(run, died):
     told = run("top", "--queue", died, "--json").one()
 

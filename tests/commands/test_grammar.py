@@ -29,6 +29,21 @@ def test_a_name_alone_shows_the_one(run, queue, url):
 
 
 @pytest.mark.parametrize(
+    ("typed", "code", "says"),
+    [
+        (["queues", "--", "-name"], 1, "name '-name' is not a queue name"),
+        (["workers", "-q", "--", "-name"], 1, "name '-name' is not a worker name"),
+        (["queues", "--", "list"], 3, "'list'"),
+        (["jobs", "--", "-name"], 2, "unrecognized arguments: -- -name"),
+    ],
+)
+def test_behind_two_dashes_a_word_is_a_name_whatever_it_begins_with(run, typed, code, says):
+    said = run(*typed)
+
+    assert (said.code, says in said.err) == (code, True), said.err
+
+
+@pytest.mark.parametrize(
     ("typed", "says"),
     [
         (["queus"], "there is no command 'queus'; did you mean queues?"),

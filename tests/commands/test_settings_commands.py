@@ -7,6 +7,7 @@ import pytest
 
 from coordinator.commands.profiles import profiles_path
 from tests.commands.conftest import TOKEN
+from tests.coordinator_process import coordinator_process, register_as_of_tomorrow
 
 
 def test_a_queue_is_set_field_by_field(run, queue):
@@ -126,6 +127,19 @@ def test_a_secret_that_cannot_be_read_back_is_asked_for_again(run, function_url,
     assert said.err.endswith("headers.x-key=… secret=…\n")
     again = run("workers", "set", queue, "timeout=30s", f"secret={secret}", "headers.x-key=k", "--json").one()
     assert (again["timeoutMs"], again["headers"]) == (30_000, {"x-key": "[hidden]"})
+
+
+def test_a_worker_that_cannot_be_read_is_replaced_only_if_that_is_said(run, tmp_path):
+    register_as_of_tomorrow(tmp_path / "store", "mail")
+    with coordinator_process(tmp_path / "store") as url:
+        said = run("workers", "set", "mail", "timeout=30s", "--url", url)
+        assert (said.code, said.out, len(said.err.splitlines())) == (1, "", 1)
+        assert "so that it cannot be read; name all its settings, with --replace." in said.err
+        assert run("workers", "show", "mail", "--json", "--url", url).one()["unreadable"] is True
+
+        named = ("url=http://127.0.0.1:1/", "timeout=30s")
+        told = run("workers", "set", "mail", *named, "--replace", "--json", "--url", url).one()
+        assert (told["timeoutMs"], "unreadable" in told) == (30_000, False)
 
 
 DECLARATION = {

@@ -108,6 +108,6 @@ function heedClock(answer) {
   const off = told - Date.now();
   // The header tells whole seconds: less than two is no difference.
   skewMs = Number.isFinite(told) && Math.abs(off) > 2000 ? off : 0;
-  // `coordinator dev` can be moved on.
-  skewMs += Number(answer.headers.get("clock-ahead") ?? 0);
+  // `coordinator dev` can be moved on. What a proxy has made no number of is none.
+  skewMs += Number(answer.headers.get("clock-ahead")) || 0;
 }

@@ -108,7 +108,7 @@ function Headers({ headers, onChange }) {
         // Those that were removed leave a gap, so that the others keep their fields.
         header && html`
           <div key=${at} class="header-row">
-            <input aria-label="Name of the header" placeholder="name" value=${header.name} onInput=${(event) => change(at, { name: event.target.value })} autocomplete="off" spellcheck=${false} required />
+            <input ref=${(input) => input?.setCustomValidity(isTaken(headers, at) ? "Another header has this name." : "")} aria-label="Name of the header" placeholder="name" value=${header.name} onInput=${(event) => change(at, { name: event.target.value })} autocomplete="off" spellcheck=${false} required />
             <input aria-label=${`Value of ${header.name || "the header"}`} placeholder=${header.isHidden ? "not shown: give it again" : "value"} value=${header.text} onInput=${(event) => change(at, { text: event.target.value })} autocomplete="off" spellcheck=${false} required=${header.isHidden} />
             <${Button} kind="bare" icon="trash" label=${`Remove the header ${header.name}`} onClick=${() => remove(at)} />
           </div>
@@ -118,6 +118,11 @@ function Headers({ headers, onChange }) {
     </fieldset>
   `;
 }
+
+/** Whether a header before it has its name, in any case: what is sent holds one of them. */
+const isTaken = (headers, at) => headers.slice(0, at).some((header) => header && nameOf(header) === nameOf(headers[at]));
+
+const nameOf = ({ name }) => name.trim().toLowerCase();
 
 /** A value as a field holds it. */
 const secretOf = (value) => ({ text: value === HIDDEN ? "" : (value ?? ""), isHidden: value === HIDDEN, isRemoved: false });

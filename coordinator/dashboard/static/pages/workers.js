@@ -13,6 +13,8 @@ import { attempt, toast } from "../parts/toasts.js";
 import { pathOf, WorkerForm } from "./worker_form.js";
 
 const STAT_EVERY_MS = 5000;
+/** Such a worker is told without its headers, secrets, auth and batch: a form of it would save that there are none. */
+const UNREADABLE = "It is not called: it is of another version, or its key is missing. Editing it would lose what is not shown: register it anew.";
 
 export function Workers() {
   const workers = useWorkers();
@@ -93,7 +95,14 @@ function columnsOf(onDone) {
             )
           : html`<span class="faint">closed</span>`,
     },
-    { name: "Settings", kind: "note", cell: ({ worker }) => html`<span class="faint">${worker ? settingsOf(worker) : ""}</span>` },
+    {
+      name: "Settings",
+      kind: "note",
+      cell: ({ worker }) => html`
+        <span class="faint">${worker ? settingsOf(worker) : ""}</span>
+        ${worker?.unreadable && html`<span class="under">${UNREADABLE}</span>`}
+      `,
+    },
   ];
   if (can("manage")) {
     columns.push({ name: "", kind: "end", cell: (row) => html`<${Acts} row=${row} onDone=${onDone} />` });
@@ -110,7 +119,6 @@ function settingsOf(worker) {
     worker.auth && worker.auth.type,
     worker.batch && `${worker.batch.size} in a call`,
     Object.keys(worker.headers).length > 0 && plural(Object.keys(worker.headers).length, "header"),
-    worker.unreadable && "unreadable here",
   ]
     .filter(Boolean)
     .join(", ");
@@ -137,7 +145,7 @@ function Acts({ row: { name, worker }, onDone }) {
   return html`
     <span class="row-acts">
       <${Button} kind="small" icon="bolt" disabled=${isBusy} onClick=${ping}>${isBusy ? "Asking…" : "Ping"}</${Button}>
-      ${can("admin") && worker && html`<${Button} kind="small bare" icon="edit" label=${`Edit ${name}`} onClick=${() => ask(worker, onDone)} />`}
+      ${can("admin") && worker && !worker.unreadable && html`<${Button} kind="small bare" icon="edit" label=${`Edit ${name}`} onClick=${() => ask(worker, onDone)} />`}
       ${can("admin") && worker && html`<${Button} kind="small bare" icon="trash" label=${`Delete ${name}`} onClick=${forget} />`}
     </span>
     ${answer && html`<p class="ping" role="status"><${Badge} state=${answer.ok ? "succeeded" : "dead"}>${answer.ok ? "answers" : "does not answer well"}</${Badge}> ${wordsOf(answer)}</p>`}
