@@ -54,7 +54,7 @@ from coordinator.domain.worker import Batching, Worker
 from coordinator.store.embedded import EmbeddedServer, find_program
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import Ended, NewJob
-from tests.ports import free_port
+from tests.ports import free_port, free_ports
 
 TRAFFIC = str(Path(__file__).with_name("bench_traffic.py"))
 BATCH_ID = new_id(0, 1, 1)
@@ -335,7 +335,7 @@ class Bench:
         await self._flush()
         store = open_store(self.server.url)
         queues = {shard_of_queue(f"bench-{number}", store.shards): f"bench-{number}" for number in range(300)}
-        function_port, ports = free_port(), [free_port() for _ in range(count)]
+        function_port, *ports = free_ports(count + 1)
         function = subprocess.Popen([sys.executable, TRAFFIC, "function", str(function_port)])
         replicas = [self._start_replica(port, function_port) for port in ports]
         for port in ports:

@@ -18,7 +18,7 @@ from chaos_http import Answer, Client, UnknownError, UnsentError
 from chaos_record import Fault, Record
 
 from coordinator.store.embedded import die_with_parent
-from tests.ports import free_ports
+from tests.ports import free_port
 
 LEASE_MS = 2000
 START_LIMIT_S = 60
@@ -39,7 +39,7 @@ class Process:
     def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
         """Starts at once."""
         self.name = name
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.log = log
         self.fds = 0
         command = [sys.executable, "-m", "coordinator", "serve", "--port", str(self.port)]

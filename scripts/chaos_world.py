@@ -19,7 +19,7 @@ from coordinator.domain.ids import shard_of_id
 from coordinator.errors import StoreUnavailable
 from coordinator.store.embedded import EmbeddedServer, Program
 from coordinator.store.open import Store, open_store
-from tests.ports import free_ports
+from tests.ports import free_port
 from tests.servers import ClusterSet, SentinelSet
 
 DRAIN_LIMIT_S = 90
@@ -53,7 +53,7 @@ def open_servers(kind: str, program: Program, directory: Path) -> Servers:
             return ClusterSet(program, directory)
         case "sentinel":
             return SentinelSet(program, directory)
-    return EmbeddedServer(program, directory, port=free_ports(1)[0])
+    return EmbeddedServer(program, directory, port=free_port())
 
 
 class World:

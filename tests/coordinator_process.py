@@ -20,29 +20,19 @@ from tests.ports import free_port
 @contextlib.contextmanager
 def coordinator_process(directory: Path, **settings: str) -> Iterator[str]:
     """Gives its URL when it is ready."""
-    server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
-    server.start()
     own = {
         "egress_allow": "127.0.0.0/8",  # Where the tests' functions are.
         # So that workers may be registered with the secrets that functions know.
         "keys": f"k1:{base64.b64encode(os.urandom(32)).decode()}",
     }
-    try:
-        with _running(["serve", "--redis-url", server.url], own | settings) as url:
-            yield url
-    finally:
-        server.stop()
+    with _server(directory) as redis_url, _running(["serve", "--redis-url", redis_url], own | settings) as url:
+        yield url
 
 
 def register_as_of_tomorrow(directory: Path, name: str) -> None:
     """Leave there a worker that a later version has written, in words that this one does not know."""
-    server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
-    server.start()
-    try:
-        with Redis.from_url(server.url) as store:
-            store.hset("co:workers", name, '{"url":"https://example.com/","auth":{"type":"of-tomorrow"}}')
-    finally:
-        server.stop()
+    with _server(directory) as redis_url, Redis.from_url(redis_url) as store:
+        store.hset("co:workers", name, '{"url":"https://example.com/","auth":{"type":"of-tomorrow"}}')
 
 
 @contextlib.contextmanager
@@ -50,6 +40,16 @@ def dev_process(directory: Path, **settings: str) -> Iterator[str]:
     """The same of `coordinator dev`, whose time can be moved on."""
     with _running(["dev", "--data-dir", str(directory)], settings) as url:
         yield url
+
+
+@contextlib.contextmanager
+def _server(directory: Path) -> Iterator[str]:
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), directory)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import Store, open_store
 from coordinator.store.records import NewJob
 from tests.conftest import PROGRAMS
-from tests.ports import free_ports
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 JOB = new_id(2, 1, 1)
@@ -61,7 +61,7 @@ async def store(real_server: EmbeddedServer) -> AsyncIterator[Store]:
 @pytest.fixture
 def tcp_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     """A server with a port, and nothing in it."""
-    server = EmbeddedServer(next(iter(PROGRAMS.values())), tmp_path / "tcp", port=free_ports(1)[0])
+    server = EmbeddedServer(next(iter(PROGRAMS.values())), tmp_path / "tcp", port=free_port())
     server.start()
     yield server
     server.stop()
@@ -215,7 +215,7 @@ async def test_a_member_of_a_set_as_if_it_were_alone_is_told(
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_a_replica_is_told(run: Run, tcp_server: EmbeddedServer, command: str):
     admin = open_store(tcp_server.url)
-    await admin.connection.call("REPLICAOF", "127.0.0.1", free_ports(1)[0])
+    await admin.connection.call("REPLICAOF", "127.0.0.1", free_port())
     await admin.close()
 
     code, _, err = await run("--redis-url", tcp_server.url, command=command)

@@ -217,7 +217,7 @@ def spec_of(body: NewJobBody, worker: Worker, defaults: QueueDefaults) -> Spec:
 
 
 def args_of(raw: Raw) -> Raw:
-    """Args as they are kept. Raises `Invalid` if they are too many bytes."""
+    """Args as they are kept. Raises `TooLarge` if they are too many bytes."""
     size = len(bytes(raw))
     if size > ARGS_LIMIT_BYTES:
         detail = f"args: {size} bytes are more than {ARGS_LIMIT_BYTES}; store them elsewhere and send the place."

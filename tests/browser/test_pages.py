@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser.conftest import ADMIN, Watched
 from tests.browser.shop import Shop, open_shop
@@ -172,12 +172,18 @@ def test_a_worker_is_changed_and_what_is_hidden_of_it_given_again(page: Page, sh
     }
 
 
-def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, shop: Shop):
+def registering(page: Page, shop: Shop, name: str) -> Locator:
+    """The form of a new worker, with its name and a URL."""
     at(page, shop, "workers")
     page.get_by_role("button", name="Register").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name", exact=True).fill("guarded")
+    dialog.get_by_label("Name", exact=True).fill(name)
     dialog.get_by_label("URL").fill(shop.ask("GET", "/worker/charge")["url"])
+    return dialog
+
+
+def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, shop: Shop):
+    dialog = registering(page, shop, "guarded")
     dialog.get_by_label("The platform wants").select_option("bearer")
     dialog.get_by_label("Token").fill("of the platform")
     dialog.get_by_role("button", name="Register").click()
@@ -191,11 +197,7 @@ def test_a_worker_is_registered_for_a_platform_that_wants_a_token(page: Page, sh
 
 
 def test_of_two_headers_with_one_name_none_is_lost(page: Page, shop: Shop):
-    at(page, shop, "workers")
-    page.get_by_role("button", name="Register").click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Name", exact=True).fill("twofold")
-    dialog.get_by_label("URL").fill(shop.ask("GET", "/worker/charge")["url"])
+    dialog = registering(page, shop, "twofold")
     names = dialog.get_by_label("Name of the header", exact=True)
     for at_row, name in enumerate(("x-door", "X-Door ")):
         dialog.get_by_role("button", name="Header", exact=True).click()

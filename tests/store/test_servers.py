@@ -18,7 +18,7 @@ from coordinator.store.embedded import EmbeddedServer
 from coordinator.store.open import check_server, open_store
 from coordinator.store.servers import Access, Cluster, OneServer, open_servers
 from tests.conftest import PROGRAMS
-from tests.ports import free_ports
+from tests.ports import free_port
 from tests.servers import ClusterSet, SentinelSet, wait_until
 from tests.store.conftest import Shard
 
@@ -246,7 +246,7 @@ async def test_a_node_of_a_cluster_as_if_it_were_alone_is_refused_at_the_start(c
 
 
 async def test_a_server_that_is_no_cluster_is_told_so(real_server):
-    store = open_store(f"redis+cluster://127.0.0.1:{free_ports(1)[0]}")
+    store = open_store(f"redis+cluster://127.0.0.1:{free_port()}")
 
     with pytest.raises(StoreUnavailable) as refused:
         await store.jobs.poll(0)
@@ -430,7 +430,7 @@ ACL = re.search(r"<!-- test: acl -->\n```\n(.*?)\n```", README.read_text())
 
 @pytest.mark.skipif("redis" not in PROGRAMS, reason="the bundled server has no TLS")
 async def test_it_comes_in_by_tls_as_a_user_that_may_do_no_more_than_it_needs(tmp_path):
-    (port,) = free_ports(1)
+    port = free_port()
     shutil.copy(CERTIFICATE, tmp_path / "own.pem")
     tls: dict[str, str | int] = {"tls-port": port, "tls-auth-clients": "yes"}
     tls |= dict.fromkeys(("tls-cert-file", "tls-key-file", "tls-ca-cert-file"), str(tmp_path / "own.pem"))

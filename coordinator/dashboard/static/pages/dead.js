@@ -80,9 +80,11 @@ function Group({ group, onDone }) {
         </p>
       </div>
       <div class="actions">
-        ${can("manage") && html`<${Button} kind="small" icon="retry" onClick=${() => act("retry")}>Replay${all}</${Button}>`}
-        ${can("manage") && html`<${Button} kind="small" icon="edit" onClick=${edit}>Replay one edited</${Button}>`}
-        ${can("manage") && html`<${Button} kind="small quiet-danger" icon="trash" onClick=${() => act("delete")}>Delete${all}</${Button}>`}
+        ${can("manage") && html`
+          <${Button} kind="small" icon="retry" onClick=${() => act("retry")}>Replay${all}</${Button}>
+          <${Button} kind="small" icon="edit" onClick=${edit}>Replay one edited</${Button}>
+          <${Button} kind="small quiet-danger" icon="trash" onClick=${() => act("delete")}>Delete${all}</${Button}>
+        `}
       </div>
     </li>
   `;

@@ -42,6 +42,7 @@ function JobList({ query, queues }) {
     page.reload();
   };
   const rows = page.data?.items ?? [];
+  const order = orderOf(query, queues);
   const selection = can("manage") ? selectionOf(rows, picked, setPicked) : null;
 
   return html`
@@ -50,7 +51,7 @@ function JobList({ query, queues }) {
     <${Filters} query=${query} onChange=${set}>
       ${can("manage") && (picked.size > 0 || Object.keys(filter).length > 0) && html`<${BulkBar} filter=${filter} picked=${picked} rows=${rows} onDone=${done} />`}
     </${Filters}>
-    ${orderOf(query, queues) && html`<p class="order faint">${orderOf(query, queues)}</p>`}
+    ${order && html`<p class="order faint">${order}</p>`}
     <${Loaded} of=${page} rows=${10}>
       ${() =>
         rows.length
