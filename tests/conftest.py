@@ -62,14 +62,14 @@ def pytest_configure() -> None:
 
 WAITING = (
     *("anomalies", "browser", "commands", "engine", "runtimes", "sdk"),
-    *("store/test_connection.py", "store/test_durability.py", "store/test_servers.py"),
+    *("store/test_connection.py", "store/test_durability.py"),
     *("edges/test_hostile_requests.py", "edges/test_slow_clients.py", "fuzz/test_described.py"),
     *("test_cli.py", "test_embedded.py", "test_inspection.py", "test_readme.py"),
 )
 """Tests that start processes or go by the clock. They wait more than they work, and are not run beside what works."""
 
-ALONE = ("chaos", "engine/test_shopify.py")
-"""Tests that do many things at once themselves."""
+ALONE = ("chaos", "engine/test_shopify.py", "store/test_servers.py")
+"""Tests that do many things at once themselves, such as sixteen TLS connections within the two seconds of a try."""
 
 SEPARATE = ("engine", "fuzz", "test_cli.py", "test_inspection.py", "test_readme.py")
 """Of these each test stands for itself; those of another file share what is dear to start, and stay together."""
